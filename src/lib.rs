@@ -1,0 +1,30 @@
+//! Makes the people in photos unrecognisable, and the files say nothing.
+//!
+//! The rooms, in the order in which a picture passes through them. Rooms do not
+//! import each other; [`pipeline`] joins them.
+//!
+//! | room | from | to |
+//! |---|---|---|
+//! | [`discover`] | what was named | jobs: one input, one output name |
+//! | [`decode`] | bytes | an upright [`Frame`] |
+//! | [`detect`] | a frame | [`Face`]s |
+//! | [`redact`] | a frame and faces | [`redact::Redacted`] |
+//! | [`encode`] | a redacted frame | bytes, pixels only |
+//! | [`verify`] | bytes | nothing but pixels in them, or the leaks |
+//! | [`write`] | verified bytes | a file under its final name |
+//! | [`report`] | outcomes | JSON lines |
+
+pub mod decode;
+pub mod error;
+pub mod face;
+pub mod format;
+pub mod frame;
+pub mod geometry;
+pub mod redact;
+pub mod verify;
+
+pub use error::{Error, ShownPath};
+pub use face::Face;
+pub use format::Format;
+pub use frame::Frame;
+pub use geometry::Rect;

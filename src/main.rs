@@ -1,0 +1,3 @@
+//! The `unface` program.
+
+fn main() {}
