@@ -15,11 +15,13 @@
 //! | [`report`] | outcomes | JSON lines |
 
 pub mod decode;
+pub mod detect;
 pub mod error;
 pub mod face;
 pub mod format;
 pub mod frame;
 pub mod geometry;
+pub mod jpeg;
 pub mod redact;
 pub mod verify;
 

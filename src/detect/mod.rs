@@ -1,0 +1,320 @@
+//! Frame → faces. Knows no files and no video.
+//!
+//! The picture is cut into windows ([`tiling`]), each window goes through the network
+//! ([`model`], [`session`]), its outputs become boxes ([`family`]), the boxes that pass the
+//! [`rule`] are brought back to the picture and joined to faces ([`merge`]).
+
+pub mod family;
+pub mod merge;
+pub mod model;
+pub mod onnx;
+pub mod prepare;
+pub mod rule;
+pub mod session;
+pub mod tiling;
+
+use std::sync::{Mutex, PoisonError};
+
+use fast_image_resize as fir;
+use image::DynamicImage;
+use rayon::prelude::*;
+
+use crate::{face::Face, frame::Frame, geometry::Rect};
+use model::Model;
+use prepare::Samples;
+use rule::Rule;
+use tiling::{Layout, Level, Tile};
+
+/// What can go wrong when looking for faces. The text says what is wrong and what to do.
+#[derive(Debug, Clone, thiserror::Error)]
+#[non_exhaustive]
+pub enum DetectError {
+    /// ONNX Runtime is missing or does not fit.
+    #[error(
+        "ONNX Runtime can't be loaded ({0}); run scripts/setup, or install onnxruntime 1.17 or newer \
+         and name its library with --onnxruntime FILE or ORT_DYLIB_PATH"
+    )]
+    Runtime(String),
+    /// The model can't be used.
+    #[error("the model {0}")]
+    Model(String),
+    /// The network failed on a picture.
+    #[error("the network {0}")]
+    Run(String),
+    /// The picture does not fit into what the search needs.
+    #[error("the search for faces failed ({0}); report this as a bug")]
+    Internal(String),
+}
+
+/// How to look.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Options {
+    /// Which boxes count.
+    pub rule: Rule,
+    /// Boxes lower than this are passed over, in pixels of the picture. Default 10.
+    pub min_face: f32,
+    /// Boxes that overlap by more than this (IoU) are one face.
+    pub merge: f32,
+    /// How the picture is cut.
+    pub layout: Layout,
+    /// In reduced copies, boxes lower than this (pixels of the copy) are passed over: the copy
+    /// before has seen them at three times the size.
+    pub reduced_min: f32,
+}
+
+/// One pass at native size for measuring a model: no tiles, no size rule, no least size,
+/// non-maximum suppression only.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Raw {
+    /// Least score, 0 to 1.
+    pub threshold: f32,
+    /// Overlap (IoU) above which the worse of two boxes goes.
+    pub nms: f32,
+}
+
+/// Opens a network for one more thread.
+pub type Opener = dyn Fn() -> Result<Box<dyn Model>, DetectError> + Send + Sync;
+
+/// Finds faces, on as many threads as rayon's current pool has, with a network each.
+pub struct Detector {
+    open: Box<Opener>,
+    idle: Mutex<Vec<Box<dyn Model>>>,
+}
+
+impl std::fmt::Debug for Detector {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Detector").finish_non_exhaustive()
+    }
+}
+
+impl Detector {
+    /// A detector whose threads each open their network with `open`.
+    ///
+    /// # Errors
+    /// What `open` gives for the first one, so that a bad model is found before any work.
+    pub fn new(
+        open: impl Fn() -> Result<Box<dyn Model>, DetectError> + Send + Sync + 'static,
+    ) -> Result<Self, DetectError> {
+        let first = open()?;
+        Ok(Self { open: Box::new(open), idle: Mutex::new(vec![first]) })
+    }
+
+    /// All faces of a picture, best first, in pixels of the picture; they may reach over its edge.
+    ///
+    /// # Errors
+    /// When the network fails on any window: a picture that was searched in part only must not
+    /// pass for searched.
+    pub fn faces(&self, frame: &Frame, options: &Options) -> Result<Vec<Face>, DetectError> {
+        let mut boxes = Vec::new();
+        for view in views(frame.pixels()) {
+            boxes.extend(self.search(&view, options)?);
+        }
+        Ok(merge::merge(boxes, options.merge))
+    }
+
+    /// Boxes of one pass at native size, for measuring.
+    ///
+    /// # Errors
+    /// When the network fails.
+    pub fn raw(&self, frame: &Frame, raw: &Raw) -> Result<Vec<Face>, DetectError> {
+        let view = rgb8(frame.pixels());
+        let samples = view.samples()?;
+        let (w, h) = (samples.width.next_multiple_of(32), samples.height.next_multiple_of(32));
+        let tile = Tile { x: 0, y: 0, width: w, height: h };
+        let found = self.window(samples, tile, &|_| raw.threshold)?;
+        Ok(merge::suppress(found, raw.nms))
+    }
+
+    fn search(&self, view: &View<'_>, options: &Options) -> Result<Vec<Face>, DetectError> {
+        let samples = view.samples()?;
+        let mut boxes = Vec::new();
+        for level in options.layout.levels(samples.width, samples.height) {
+            let copy = reduced(samples, &level)?;
+            let samples = copy.as_ref().map_or(samples, Copy::samples);
+            let found: Vec<Vec<Face>> = level
+                .tiles
+                .par_iter()
+                .map(|&tile| self.window(samples, tile, &|h| options.rule.threshold(h)))
+                .collect::<Result<_, _>>()?;
+            let (sx, sy) = (
+                view.width as f32 / level.width as f32,
+                view.height as f32 / level.height as f32,
+            );
+            let least = if level.reduction == 1 { 0.0 } else { options.reduced_min };
+            boxes.extend(
+                found
+                    .into_iter()
+                    .flatten()
+                    .filter(|f| f.rect.height() >= least)
+                    .map(|f| Face { rect: scaled(&f.rect, sx, sy), ..f })
+                    .filter(|f| f.rect.height() >= options.min_face)
+                    // What lies in the padding alone covers nothing of the picture.
+                    .filter(|f| !f.rect.clip(view.width, view.height).is_empty()),
+            );
+        }
+        Ok(boxes)
+    }
+
+    /// Boxes in one window, in pixels of the copy.
+    fn window(
+        &self,
+        samples: Samples<'_>,
+        tile: Tile,
+        threshold: &dyn Fn(f32) -> f32,
+    ) -> Result<Vec<Face>, DetectError> {
+        let mut model = self.take()?;
+        let result = run_window(model.as_mut(), samples, tile, threshold);
+        // A network that failed once may be in any state.
+        if result.is_ok() {
+            self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(model);
+        }
+        result
+    }
+
+    fn take(&self) -> Result<Box<dyn Model>, DetectError> {
+        let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        idle.map_or_else(|| (self.open)(), Ok)
+    }
+}
+
+fn run_window(
+    model: &mut dyn Model,
+    samples: Samples<'_>,
+    tile: Tile,
+    threshold: &dyn Fn(f32) -> f32,
+) -> Result<Vec<Face>, DetectError> {
+    let spec = model.spec().clone();
+    let (x, y) = (tile.x as f32, tile.y as f32);
+    if let Some((width, height)) = spec.fixed {
+        return run_fixed(model, samples, tile, (width, height), threshold);
+    }
+    let input = prepare::window(samples, tile, &spec);
+    let outputs = model.run(input.view())?;
+    let faces = spec.family.decode(&outputs, tile.width, tile.height, threshold)?;
+    Ok(faces.into_iter().map(|f| Face { rect: shifted(&f.rect, x, y), ..f }).collect())
+}
+
+/// A network that takes one size only: the window is searched in parts of that size.
+fn run_fixed(
+    model: &mut dyn Model,
+    samples: Samples<'_>,
+    tile: Tile,
+    (width, height): (u32, u32),
+    threshold: &dyn Fn(f32) -> f32,
+) -> Result<Vec<Face>, DetectError> {
+    let spec = model.spec().clone();
+    let layout = Layout { whole: width * height, tile: width * height, overlap: FIXED_OVERLAP, pad: 0, multiple: 1 };
+    let steps = |full: u32, side: u32| -> Vec<i32> {
+        let n = if full <= side { 1 } else { (full - layout.overlap).div_ceil(side - layout.overlap) };
+        let reach = u64::from(full.saturating_sub(side));
+        (0..n).map(|i| (reach * u64::from(i) / u64::from((n - 1).max(1))) as i32).collect()
+    };
+    let mut faces = Vec::new();
+    for y in steps(tile.height, height) {
+        for x in steps(tile.width, width) {
+            let part = Tile { x: tile.x + x, y: tile.y + y, width, height };
+            let input = prepare::window(samples, part, &spec);
+            let outputs = model.run(input.view())?;
+            let found = spec.family.decode(&outputs, width, height, threshold)?;
+            let (x, y) = (part.x as f32, part.y as f32);
+            faces.extend(found.into_iter().map(|f| Face { rect: shifted(&f.rect, x, y), ..f }));
+        }
+    }
+    Ok(faces)
+}
+
+/// Pixels that neighbouring parts share where a network takes one size only.
+const FIXED_OVERLAP: u32 = 96;
+
+fn shifted(r: &Rect, x: f32, y: f32) -> Rect {
+    Rect::new(r.x1 + x, r.y1 + y, r.x2 + x, r.y2 + y)
+}
+
+fn scaled(r: &Rect, x: f32, y: f32) -> Rect {
+    Rect::new(r.x1 * x, r.y1 * y, r.x2 * x, r.y2 * y)
+}
+
+/// A picture as it is searched: borrowed where it is 8-bit already.
+struct View<'a> {
+    pixels: std::borrow::Cow<'a, DynamicImage>,
+    width: u32,
+    height: u32,
+}
+
+impl View<'_> {
+    fn samples(&self) -> Result<Samples<'_>, DetectError> {
+        Samples::of(&self.pixels).ok_or_else(|| DetectError::Internal("an unknown kind of pixels".into()))
+    }
+}
+
+fn rgb8(pixels: &DynamicImage) -> View<'_> {
+    let (width, height) = (pixels.width(), pixels.height());
+    let pixels = match pixels {
+        DynamicImage::ImageLuma8(_) | DynamicImage::ImageRgb8(_) | DynamicImage::ImageRgba8(_) => {
+            std::borrow::Cow::Borrowed(pixels)
+        }
+        DynamicImage::ImageLuma16(_) => std::borrow::Cow::Owned(DynamicImage::ImageLuma8(pixels.to_luma8())),
+        DynamicImage::ImageLumaA8(_) | DynamicImage::ImageLumaA16(_) | DynamicImage::ImageRgba16(_) => {
+            std::borrow::Cow::Owned(DynamicImage::ImageRgba8(pixels.to_rgba8()))
+        }
+        _ => std::borrow::Cow::Owned(DynamicImage::ImageRgb8(pixels.to_rgb8())),
+    };
+    View { pixels, width, height }
+}
+
+/// What of a picture must be searched: its colours, whatever their alpha (a viewer that ignores
+/// alpha shows them), and, where some pixels are transparent, also the picture as it looks on
+/// white.
+fn views(pixels: &DynamicImage) -> Vec<View<'_>> {
+    let colours = rgb8(pixels);
+    if !pixels.color().has_alpha() {
+        return vec![colours];
+    }
+    let rgba = colours.pixels.to_rgba8();
+    if rgba.pixels().all(|p| p.0[3] == 255) {
+        return vec![colours];
+    }
+    let on_white = image::RgbImage::from_fn(rgba.width(), rgba.height(), |x, y| {
+        let [r, g, b, a] = rgba.get_pixel(x, y).0;
+        let blend = |v: u8| ((u32::from(v) * u32::from(a) + 255 * (255 - u32::from(a)) + 127) / 255) as u8;
+        image::Rgb([blend(r), blend(g), blend(b)])
+    });
+    let (width, height) = (rgba.width(), rgba.height());
+    let on_white = std::borrow::Cow::Owned(DynamicImage::ImageRgb8(on_white));
+    vec![colours, View { pixels: on_white, width, height }]
+}
+
+/// A reduced copy.
+struct Copy {
+    data: Vec<u8>,
+    width: u32,
+    height: u32,
+    step: usize,
+}
+
+impl Copy {
+    fn samples(&self) -> Samples<'_> {
+        Samples { data: &self.data, width: self.width, height: self.height, step: self.step }
+    }
+}
+
+fn reduced(samples: Samples<'_>, level: &Level) -> Result<Option<Copy>, DetectError> {
+    if level.reduction == 1 {
+        return Ok(None);
+    }
+    let internal = |e: &dyn std::fmt::Display| DetectError::Internal(e.to_string());
+    let kind = match samples.step {
+        1 => fir::PixelType::U8,
+        3 => fir::PixelType::U8x3,
+        _ => fir::PixelType::U8x4,
+    };
+    let source = fir::images::ImageRef::new(samples.width, samples.height, samples.data, kind)
+        .map_err(|e| internal(&e))?;
+    let mut copy = fir::images::Image::new(level.width, level.height, kind);
+    // Alpha is passed over by the search, so it must not weigh here either.
+    let how = fir::ResizeOptions::new()
+        .resize_alg(fir::ResizeAlg::Convolution(fir::FilterType::Box))
+        .use_alpha(false);
+    fir::Resizer::new().resize(&source, &mut copy, &how).map_err(|e| internal(&e))?;
+    Ok(Some(Copy { data: copy.into_vec(), width: level.width, height: level.height, step: samples.step }))
+}

@@ -1,0 +1,197 @@
+//! ONNX Runtime, the only file that names `ort`: finding the library, and one network in it.
+
+use std::{
+    env, fs,
+    path::{Path, PathBuf},
+};
+
+use ndarray::{ArrayD, ArrayView4, IxDyn};
+use ort::{
+    environment::Environment,
+    logging::LogLevel,
+    session::{builder::GraphOptimizationLevel, Session},
+    value::TensorRef,
+};
+
+use super::{
+    family::Family,
+    model::{Model, Spec},
+    onnx, DetectError,
+};
+
+/// The library's usual file name on this system.
+#[cfg(windows)]
+const LIBRARY: &str = "onnxruntime.dll";
+#[cfg(target_os = "macos")]
+const LIBRARY: &str = "libonnxruntime.dylib";
+#[cfg(not(any(windows, target_os = "macos")))]
+const LIBRARY: &str = "libonnxruntime.so";
+
+/// A loaded ONNX Runtime.
+#[derive(Clone)]
+pub struct Runtime {
+    environment: Environment,
+    path: PathBuf,
+}
+
+impl std::fmt::Debug for Runtime {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Runtime").field("path", &self.path).finish_non_exhaustive()
+    }
+}
+
+impl Runtime {
+    /// Loads the library, once a process.
+    ///
+    /// Looked for, in this order: `chosen` (an error if it can't be loaded), `ORT_DYLIB_PATH`
+    /// (likewise), beside the executable and in `../lib` of it, in each of `folders`, then by the
+    /// system's loader.
+    ///
+    /// # Errors
+    /// [`DetectError::Runtime`] with how to get the library when there is none that fits.
+    pub fn load(chosen: Option<&Path>, folders: &[PathBuf]) -> Result<Self, DetectError> {
+        let by_variable = env::var_os("ORT_DYLIB_PATH").filter(|v| !v.is_empty()).map(PathBuf::from);
+        if let Some(path) = chosen.map(Path::to_path_buf).or(by_variable) {
+            // `ort` would look for a relative path beside the executable first.
+            let path = fs::canonicalize(&path)
+                .map_err(|e| DetectError::Runtime(format!("{}: {e}", crate::ShownPath(path.clone()))))?;
+            return Self::open(path).map_err(DetectError::Runtime);
+        }
+        let mut tried = Vec::new();
+        for path in candidates(folders) {
+            match Self::open(path) {
+                Ok(runtime) => return Ok(runtime),
+                Err(why) => tried.push(why),
+            }
+        }
+        // A file that was there but did not load says more than "not found anywhere".
+        let why = if tried.len() > 1 { tried.swap_remove(0) } else { "no such library on this machine".into() };
+        Err(DetectError::Runtime(why))
+    }
+
+    fn open(path: PathBuf) -> Result<Self, String> {
+        let environment = ort::init_from(&path)
+            .map_err(|e| e.to_string())?
+            .with_telemetry(false)
+            .build()
+            .map_err(|e| e.to_string())?;
+        Ok(Self { environment, path })
+    }
+
+    /// Where the library was loaded from; a bare name if the system's loader found it.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// What the library says of its build.
+    #[must_use]
+    pub fn build_info(&self) -> &'static str {
+        ort::info()
+    }
+}
+
+fn candidates(folders: &[PathBuf]) -> Vec<PathBuf> {
+    let mut places = Vec::new();
+    if let Some(folder) = env::current_exe().ok().and_then(|exe| exe.parent().map(Path::to_path_buf)) {
+        places.push(folder.join(LIBRARY));
+        places.push(folder.join("../lib").join(LIBRARY));
+    }
+    places.extend(folders.iter().map(|f| f.join(LIBRARY)));
+    places.retain(|p| p.is_file());
+    places.push(PathBuf::from(LIBRARY));
+    places
+}
+
+/// A model file that was read, mended and recognised once, to open sessions from.
+#[derive(Debug, Clone)]
+pub struct Network {
+    bytes: std::sync::Arc<[u8]>,
+    spec: Spec,
+    order: Vec<String>,
+    input: String,
+}
+
+impl Network {
+    /// Recognises and mends a model.
+    ///
+    /// # Errors
+    /// [`DetectError::Model`] when the bytes are no model of a known family.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, DetectError> {
+        let signature = onnx::signature(bytes).map_err(|e| DetectError::Model(e.to_string()))?;
+        let family = Family::recognise(&signature)?;
+        let spec = family.spec(&signature);
+        let order = family.order(&signature)?;
+        let mended = onnx::mend(bytes, spec.fixed.is_none()).map_err(|e| DetectError::Model(e.to_string()))?;
+        Ok(Self { bytes: mended.into(), spec, order, input: signature.inputs[0].name.clone() })
+    }
+
+    /// What it wants and gives.
+    #[must_use]
+    pub fn spec(&self) -> &Spec {
+        &self.spec
+    }
+
+    /// Opens it in the runtime, for one thread at a time.
+    ///
+    /// # Errors
+    /// [`DetectError::Model`] when the runtime does not take it.
+    pub fn open(&self, runtime: &Runtime) -> Result<OrtModel, DetectError> {
+        let session = open_session(runtime, &self.bytes)
+            .map_err(|e| DetectError::Model(format!("is not taken by ONNX Runtime ({}); give another model", first_line(&e))))?;
+        Ok(OrtModel { session, spec: self.spec.clone(), order: self.order.clone(), input: self.input.clone() })
+    }
+}
+
+fn open_session(runtime: &Runtime, bytes: &[u8]) -> ort::Result<Session> {
+    Session::builder(&runtime.environment)?
+        .with_log_level(LogLevel::Fatal)?
+        // One thread a session: rayon's workers each have their own.
+        .with_intra_threads(1)?
+        .with_inter_threads(1)?
+        .with_intra_op_spinning(false)?
+        .with_inter_op_spinning(false)?
+        .with_optimization_level(GraphOptimizationLevel::Level3)?
+        // Pictures differ in size; a pattern is kept for each size otherwise.
+        .with_memory_pattern(false)?
+        .commit_from_memory(bytes)
+}
+
+fn first_line(error: &impl ToString) -> String {
+    error.to_string().lines().next().unwrap_or_default().escape_debug().to_string()
+}
+
+/// A network in ONNX Runtime.
+#[derive(Debug)]
+pub struct OrtModel {
+    session: Session,
+    spec: Spec,
+    order: Vec<String>,
+    input: String,
+}
+
+impl Model for OrtModel {
+    fn spec(&self) -> &Spec {
+        &self.spec
+    }
+
+    fn run(&mut self, input: ArrayView4<'_, f32>) -> Result<Vec<ArrayD<f32>>, DetectError> {
+        let failed = |e: ort::Error| DetectError::Run(format!("failed in ONNX Runtime ({})", first_line(&e)));
+        let shape: Vec<i64> = input.shape().iter().map(|&d| d as i64).collect();
+        let data = input.as_slice().ok_or_else(|| DetectError::Run("was given a scattered tensor".into()))?;
+        let tensor = TensorRef::from_array_view((shape, data)).map_err(failed)?;
+        let outputs = self.session.run(ort::inputs![self.input.as_str() => tensor]).map_err(failed)?;
+        self.order
+            .iter()
+            .map(|name| {
+                let value = outputs
+                    .get(name.as_str())
+                    .ok_or_else(|| DetectError::Run(format!("gave no output '{}'", name.escape_debug())))?;
+                let (shape, numbers) = value.try_extract_tensor::<f32>().map_err(failed)?;
+                let shape: Vec<usize> = shape.iter().map(|&d| usize::try_from(d).unwrap_or(0)).collect();
+                ArrayD::from_shape_vec(IxDyn(&shape), numbers.to_vec())
+                    .map_err(|_| DetectError::Run("gave an output of a strange shape".into()))
+            })
+            .collect()
+    }
+}

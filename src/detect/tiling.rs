@@ -1,0 +1,126 @@
+//! Which windows of a picture are searched, at which scale.
+//!
+//! A picture is searched at its own resolution in overlapping tiles, so that a small face in a
+//! large crowd is found and memory stays flat; and once more in copies reduced by
+//! [`REDUCTION`], where faces that are larger than the overlap fit into one tile, until the
+//! whole copy is a single tile.
+
+/// How much smaller each copy is than the one before. A network finds faces from about 10 to
+/// over 100 pixels; a factor of 3 leaves no gap between the copies.
+pub const REDUCTION: u32 = 3;
+
+/// One window of a copy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Tile {
+    /// Left edge in pixels of the copy; negative where the window reaches over the edge.
+    pub x: i32,
+    /// Top edge, likewise.
+    pub y: i32,
+    /// Width in pixels of the copy, a multiple of what the network wants.
+    pub width: u32,
+    /// Height, likewise.
+    pub height: u32,
+}
+
+/// One copy of the picture and its windows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Level {
+    /// The copy is the picture reduced by this factor, 1 for the picture itself.
+    pub reduction: u32,
+    /// Size of the copy in pixels.
+    pub width: u32,
+    /// Size of the copy in pixels.
+    pub height: u32,
+    /// Its windows.
+    pub tiles: Vec<Tile>,
+}
+
+/// How windows are cut.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Layout {
+    /// A copy of at most this many pixels, its padding included, is one window.
+    pub whole: u32,
+    /// Larger ones are cut into windows of at most this many pixels.
+    pub tile: u32,
+    /// Pixels that neighbouring windows share at least.
+    pub overlap: u32,
+    /// Pixels added on each side of the copy, so that faces cut by the picture's edge are found.
+    pub pad: u32,
+    /// Sides of windows are multiples of this.
+    pub multiple: u32,
+}
+
+impl Layout {
+    /// Levels and windows for a picture of `width` × `height` pixels. Each pixel of each level
+    /// is in some window, and every two neighbouring windows share at least `overlap` pixels.
+    #[must_use]
+    pub fn levels(&self, width: u32, height: u32) -> Vec<Level> {
+        let mut levels = Vec::new();
+        let mut reduction = 1;
+        loop {
+            let (w, h) = (width.div_ceil(reduction).max(1), height.div_ceil(reduction).max(1));
+            let tiles = self.tiles(w, h);
+            let last = tiles.len() == 1;
+            levels.push(Level { reduction, width: w, height: h, tiles });
+            match reduction.checked_mul(REDUCTION) {
+                Some(next) if !last => reduction = next,
+                _ => return levels,
+            }
+        }
+    }
+
+    fn tiles(&self, width: u32, height: u32) -> Vec<Tile> {
+        let (full_w, full_h) = (width + 2 * self.pad, height + 2 * self.pad);
+        let round = |side: u32| side.next_multiple_of(self.multiple.max(1));
+        if u64::from(round(full_w)) * u64::from(round(full_h)) <= u64::from(self.whole) {
+            return vec![Tile {
+                x: -(self.pad as i32),
+                y: -(self.pad as i32),
+                width: round(full_w),
+                height: round(full_h),
+            }];
+        }
+        let (columns, rows) = self.grid(full_w, full_h);
+        let (tile_w, tile_h) = (round(self.side(full_w, columns)), round(self.side(full_h, rows)));
+        let starts = |full: u32, side: u32, n: u32| -> Vec<i32> {
+            let reach = full.saturating_sub(side);
+            (0..n)
+                .map(|i| (u64::from(reach) * u64::from(i) / u64::from((n - 1).max(1))) as i32 - self.pad as i32)
+                .collect()
+        };
+        let xs = starts(full_w, tile_w, columns);
+        starts(full_h, tile_h, rows)
+            .into_iter()
+            .flat_map(|y| xs.iter().map(move |&x| Tile { x, y, width: tile_w, height: tile_h }))
+            .collect()
+    }
+
+    /// The side of `n` equal windows that overlap and together cover `full` pixels.
+    fn side(&self, full: u32, n: u32) -> u32 {
+        (full + (n - 1) * self.overlap).div_ceil(n)
+    }
+
+    /// The number of columns and rows that searches the fewest pixels with windows small enough.
+    fn grid(&self, full_w: u32, full_h: u32) -> (u32, u32) {
+        let round = |side: u32| u64::from(side.next_multiple_of(self.multiple.max(1)));
+        let mut best = (1, 1);
+        let mut least = u64::MAX;
+        for columns in 1..=full_w.div_ceil(self.overlap.max(1)).max(1) {
+            let w = round(self.side(full_w, columns));
+            // Rows needed so that a window of this width is small enough.
+            let most_h = u64::from(self.tile) / w;
+            if most_h <= u64::from(self.overlap) + u64::from(self.multiple) {
+                continue;
+            }
+            let mut rows = 1;
+            while round(self.side(full_h, rows)) > most_h {
+                rows += 1;
+            }
+            let searched = w * round(self.side(full_h, rows)) * u64::from(columns) * u64::from(rows);
+            if searched < least {
+                (least, best) = (searched, (columns, rows));
+            }
+        }
+        best
+    }
+}

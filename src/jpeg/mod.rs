@@ -1,0 +1,381 @@
+//! The structure of JPEG files: every segment, and every bit of every scan, without pixels.
+//!
+//! Two rooms need it. `decode` must know whether a picture is complete: decoders fill what is
+//! missing with grey and say nothing. `verify` must know that nothing but pixels is in a file,
+//! also not between the last block and the end marker. It shares nothing with the decoder and
+//! the encoder, whose mistakes it is there to notice.
+//!
+//! Source: ITU-T T.81 (1992), sections B (segments), F and G (sequential and progressive scans).
+
+mod bits;
+mod scan;
+
+use std::ops::Range;
+
+/// One marker and what belongs to it, by byte offsets in the file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Segment {
+    /// The byte after `FF`.
+    pub marker: u8,
+    /// From `FF` to the end of the payload.
+    pub whole: Range<usize>,
+    /// Behind the length field; empty for markers that stand alone.
+    pub payload: Range<usize>,
+}
+
+/// What is odd in a file: harmless to the pixels or not, none of it is in a clean file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Oddity {
+    /// Bytes between two segments that belong to none.
+    Between(Range<usize>),
+    /// `FF` bytes before a marker, which readers skip.
+    Fill(Range<usize>),
+    /// Bytes behind the last block of a scan or of a restart interval.
+    Slack(Range<usize>),
+    /// The bits that fill the last byte of a scan are not all 1.
+    Padding(usize),
+    /// A table that no scan uses; offset of its segment.
+    UnusedTable(usize),
+    /// A table was defined again; offset of its segment.
+    RedefinedTable(usize),
+    /// Bytes in a segment behind what it needs.
+    Spare(Range<usize>),
+}
+
+/// One colour component, as the frame header declares it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Component {
+    /// Its identifier.
+    pub id: u8,
+    /// Samples across, relative to the other components.
+    pub h: u8,
+    /// Samples down.
+    pub v: u8,
+    /// Its quantisation table.
+    pub table: u8,
+}
+
+/// The frame header.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Header {
+    /// Marker byte, `C0` for baseline.
+    pub sof: u8,
+    /// Bits a sample.
+    pub precision: u8,
+    /// In pixels.
+    pub width: u16,
+    /// In pixels.
+    pub height: u16,
+    /// One to four.
+    pub components: Vec<Component>,
+}
+
+impl Header {
+    /// Whether the coefficients come in several scans of growing precision.
+    #[must_use]
+    pub const fn progressive(&self) -> bool {
+        self.sof == 0xC2
+    }
+}
+
+/// A whole file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Structure {
+    /// All segments in order, SOI and EOI included.
+    pub segments: Vec<Segment>,
+    /// The frame header.
+    pub header: Header,
+    /// Number of scans.
+    pub scans: usize,
+    /// What is odd.
+    pub oddities: Vec<Oddity>,
+    /// Where the picture ends, behind EOI.
+    pub end: usize,
+    /// The first thing that makes pixels wrong or missing, if anything does.
+    pub damage: Option<String>,
+}
+
+/// Why a file is no JPEG that can be read at all.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct NotJpeg(pub &'static str);
+
+const SOI: u8 = 0xD8;
+const EOI: u8 = 0xD9;
+const SOS: u8 = 0xDA;
+const DQT: u8 = 0xDB;
+const DNL: u8 = 0xDC;
+const DRI: u8 = 0xDD;
+const DHT: u8 = 0xC4;
+const TEM: u8 = 0x01;
+
+/// Most scans that are followed. Encoders write about ten; each costs a pass over the picture.
+pub const MAX_SCANS: usize = 100;
+/// Most oddities that are kept: a hostile file can have millions.
+const MAX_ODDITIES: usize = 64;
+
+struct Walker<'a> {
+    bytes: &'a [u8],
+    at: usize,
+    segments: Vec<Segment>,
+    oddities: Vec<Oddity>,
+    damage: Option<String>,
+    header: Option<Header>,
+    state: Option<scan::State>,
+    tables: scan::Tables,
+    quantisation: [Option<(usize, bool)>; 4],
+    restart_interval: u32,
+    scans: usize,
+}
+
+/// Reads the structure of a JPEG file.
+///
+/// # Errors
+/// When there is no frame header, or one of a process that is not followed (arithmetic coding,
+/// lossless, hierarchical). Anything else that is wrong is said in [`Structure::damage`].
+pub fn walk(bytes: &[u8]) -> Result<Structure, NotJpeg> {
+    let mut walker = Walker {
+        bytes,
+        at: 0,
+        segments: Vec::new(),
+        oddities: Vec::new(),
+        damage: None,
+        header: None,
+        state: None,
+        tables: scan::Tables::default(),
+        quantisation: [None; 4],
+        restart_interval: 0,
+        scans: 0,
+    };
+    if !bytes.starts_with(&[0xFF, SOI]) {
+        return Err(NotJpeg("no JPEG signature"));
+    }
+    walker.segments.push(Segment { marker: SOI, whole: 0..2, payload: 2..2 });
+    walker.at = 2;
+    while walker.segment()? {}
+    walker.finish()
+}
+
+impl Walker<'_> {
+    fn odd(&mut self, oddity: Oddity) {
+        if self.oddities.len() < MAX_ODDITIES {
+            self.oddities.push(oddity);
+        }
+    }
+
+    fn damaged(&mut self, what: impl Into<String>) {
+        if self.damage.is_none() {
+            self.damage = Some(what.into());
+        }
+    }
+
+    /// Finds the next marker; `None` at the end of the file.
+    fn marker(&mut self) -> Option<(usize, u8)> {
+        let rest = &self.bytes[self.at..];
+        let mut skip = 0;
+        // A marker is FF and a byte that is neither 00 (a stuffed FF) nor FF (filling).
+        let found = loop {
+            let ff = skip + rest[skip..].iter().position(|&b| b == 0xFF)?;
+            match rest.get(ff + 1) {
+                None => return None,
+                Some(0x00) => skip = ff + 2,
+                Some(0xFF) => skip = ff + 1,
+                Some(&marker) => break (ff, marker),
+            }
+        };
+        let (ff, marker) = found;
+        let gap = self.at..self.at + ff;
+        if !gap.is_empty() {
+            if self.bytes[gap.clone()].iter().all(|&b| b == 0xFF) {
+                self.odd(Oddity::Fill(gap));
+            } else {
+                self.odd(Oddity::Between(gap));
+            }
+        }
+        Some((self.at + ff, marker))
+    }
+
+    /// Reads one segment; `false` when the picture has ended.
+    fn segment(&mut self) -> Result<bool, NotJpeg> {
+        let Some((start, marker)) = self.marker() else {
+            self.damaged("it is cut off: there is no end marker");
+            self.at = self.bytes.len();
+            return Ok(false);
+        };
+        let alone = matches!(marker, SOI | EOI | TEM | 0xD0..=0xD7);
+        let payload = if alone {
+            start + 2..start + 2
+        } else {
+            let length = self.bytes.get(start + 2..start + 4).map(|b| usize::from(u16::from_be_bytes([b[0], b[1]])));
+            match length {
+                Some(length) if length >= 2 && start + 2 + length <= self.bytes.len() => {
+                    start + 4..start + 2 + length
+                }
+                _ => {
+                    self.damaged("a segment reaches beyond the end of the file");
+                    self.at = self.bytes.len();
+                    return Ok(false);
+                }
+            }
+        };
+        self.at = payload.end;
+        self.segments.push(Segment { marker, whole: start..payload.end, payload: payload.clone() });
+        match marker {
+            EOI => return Ok(false),
+            SOI => self.damaged("a second picture begins inside the first"),
+            0xD0..=0xD7 => self.damaged("a restart marker stands outside a scan"),
+            0xC0 | 0xC1 | 0xC2 => self.frame(marker, payload)?,
+            0xC3 | 0xC5..=0xC7 | 0xC9..=0xCB | 0xCD..=0xCF => {
+                return Err(NotJpeg("a kind of JPEG (lossless, hierarchical or arithmetic) that is not supported"));
+            }
+            DHT => self.huffman(payload),
+            DQT => self.quantise(payload),
+            DRI => self.restart(payload),
+            DNL => self.damaged("its height is declared after the picture"),
+            SOS => return self.scan(payload),
+            _ => {}
+        }
+        Ok(true)
+    }
+
+    fn frame(&mut self, sof: u8, payload: Range<usize>) -> Result<(), NotJpeg> {
+        if self.header.is_some() {
+            self.damaged("there are two frame headers");
+            return Ok(());
+        }
+        let b = &self.bytes[payload.clone()];
+        let broken = NotJpeg("a broken frame header");
+        let (fixed, rest) = b.split_at_checked(6).ok_or(broken.clone())?;
+        let count = usize::from(fixed[5]);
+        if !(1..=4).contains(&count) || rest.len() < 3 * count {
+            return Err(broken);
+        }
+        let components: Vec<_> = rest
+            .chunks_exact(3)
+            .take(count)
+            .map(|c| Component { id: c[0], h: c[1] >> 4, v: c[1] & 15, table: c[2] })
+            .collect();
+        if components.iter().any(|c| !(1..=4).contains(&c.h) || !(1..=4).contains(&c.v) || c.table > 3) {
+            return Err(broken);
+        }
+        if rest.len() > 3 * count {
+            self.odd(Oddity::Spare(payload.start + 6 + 3 * count..payload.end));
+        }
+        let word = |i: usize| u16::from_be_bytes([fixed[i], fixed[i + 1]]);
+        let header = Header { sof, precision: fixed[0], height: word(1), width: word(3), components };
+        if header.width == 0 {
+            return Err(NotJpeg("a picture without any width"));
+        }
+        if header.height == 0 {
+            return Err(NotJpeg("a height that is declared only after the picture (DNL), which is not supported"));
+        }
+        if header.precision != 8 {
+            return Err(NotJpeg("more than 8 bits a sample, which is not supported"));
+        }
+        self.header = Some(header);
+        Ok(())
+    }
+
+    fn huffman(&mut self, payload: Range<usize>) {
+        let offset = payload.start - 4;
+        match self.tables.define(&self.bytes[payload], offset) {
+            Ok(again) => again.into_iter().for_each(|at| self.odd(Oddity::RedefinedTable(at))),
+            Err(why) => self.damaged(why),
+        }
+    }
+
+    fn quantise(&mut self, payload: Range<usize>) {
+        let offset = payload.start - 4;
+        let mut rest = &self.bytes[payload];
+        while let Some((&head, tail)) = rest.split_first() {
+            let len = if head >> 4 == 0 { 64 } else { 128 };
+            let slot = usize::from(head & 15);
+            if slot > 3 || head >> 4 > 1 || tail.len() < len {
+                self.damaged("a quantisation table is broken");
+                return;
+            }
+            if let Some((at, false)) = self.quantisation[slot].replace((offset, false)) {
+                self.odd(Oddity::RedefinedTable(at));
+            }
+            rest = &tail[len..];
+        }
+    }
+
+    fn restart(&mut self, payload: Range<usize>) {
+        let b = &self.bytes[payload.clone()];
+        if b.len() < 2 {
+            self.damaged("the restart interval is broken");
+            return;
+        }
+        if b.len() > 2 {
+            self.odd(Oddity::Spare(payload.start + 2..payload.end));
+        }
+        self.restart_interval = u32::from(u16::from_be_bytes([b[0], b[1]]));
+    }
+
+    fn scan(&mut self, payload: Range<usize>) -> Result<bool, NotJpeg> {
+        let Some(header) = self.header.clone() else {
+            return Err(NotJpeg("a scan before the frame header"));
+        };
+        self.scans += 1;
+        if self.scans > MAX_SCANS {
+            return Err(NotJpeg("more scans than any camera or program writes"));
+        }
+        for component in &header.components {
+            if let Some(table) = &mut self.quantisation[usize::from(component.table)] {
+                table.1 = true;
+            }
+        }
+        let selected = match scan::Selection::read(&self.bytes[payload], &header) {
+            Ok(selected) => selected,
+            Err(why) => {
+                self.damaged(why);
+                return Ok(false);
+            }
+        };
+        let state = self.state.get_or_insert_with(|| scan::State::new(&header));
+        let walked = scan::walk(
+            self.bytes,
+            self.at,
+            &header,
+            &selected,
+            &mut self.tables,
+            self.restart_interval,
+            state,
+        );
+        walked.oddities.into_iter().for_each(|o| self.odd(o));
+        self.at = walked.end;
+        if let Some(why) = walked.damage {
+            self.damaged(why);
+        }
+        Ok(true)
+    }
+
+    fn finish(mut self) -> Result<Structure, NotJpeg> {
+        let header = self.header.take().ok_or(NotJpeg("no frame header: there is no picture in it"))?;
+        let unused: Vec<_> = self
+            .quantisation
+            .iter()
+            .flatten()
+            .filter(|(_, used)| !used)
+            .map(|&(at, _)| at)
+            .chain(self.tables.unused())
+            .collect();
+        unused.into_iter().for_each(|at| self.odd(Oddity::UnusedTable(at)));
+        let missing = match &self.state {
+            None => Some("there is no scan in it".to_string()),
+            Some(state) => state.missing(&header),
+        };
+        if let Some(why) = missing {
+            self.damaged(why);
+        }
+        Ok(Structure {
+            segments: self.segments,
+            header,
+            scans: self.scans,
+            oddities: self.oddities,
+            end: self.at,
+            damage: self.damage,
+        })
+    }
+}

@@ -1,0 +1,533 @@
+//! Scans, symbol by symbol: which bits belong to which block, not what they say.
+
+use super::{
+    bits::{Bits, CutOff},
+    Header, Oddity,
+};
+
+/// Bits that the first look-up of a code decides on; longer codes take a second look.
+const FAST: u32 = 10;
+
+/// One Huffman table.
+struct Table {
+    /// For each prefix of [`FAST`] bits: length << 8 | symbol, 0 for longer codes.
+    fast: Vec<u16>,
+    /// For each length 1 to 16: the first code behind those of this length, left-aligned to 16 bits.
+    limit: [u32; 17],
+    /// For each length: what to add to a code to get its symbol's index.
+    offset: [i32; 17],
+    symbols: Vec<u8>,
+    defined_at: usize,
+    used: bool,
+}
+
+/// The four tables for DC and the four for AC.
+#[derive(Default)]
+pub(super) struct Tables {
+    slots: [Option<Box<Table>>; 8],
+    /// Segments whose tables were replaced before any scan used them.
+    replaced_unused: Vec<usize>,
+}
+
+impl Tables {
+    /// Reads a DHT segment's payload; gives the offsets of tables that it replaces unused.
+    pub(super) fn define(&mut self, mut rest: &[u8], offset: usize) -> Result<Vec<usize>, String> {
+        let broken = || "a Huffman table is broken".to_string();
+        let mut again = Vec::new();
+        while !rest.is_empty() {
+            let (head, tail) = rest.split_at_checked(17).ok_or_else(broken)?;
+            let class = usize::from(head[0] >> 4);
+            let slot = usize::from(head[0] & 15);
+            let count: usize = head[1..].iter().map(|&n| usize::from(n)).sum();
+            if class > 1 || slot > 3 || count > 256 || tail.len() < count {
+                return Err(broken());
+            }
+            let table = Table::new(&head[1..], &tail[..count], offset).ok_or_else(broken)?;
+            if let Some(old) = self.slots[class * 4 + slot].replace(Box::new(table)) {
+                if !old.used && self.replaced_unused.len() < 64 {
+                    again.push(old.defined_at);
+                }
+            }
+            rest = &tail[count..];
+        }
+        Ok(again)
+    }
+
+    pub(super) fn unused(&self) -> Vec<usize> {
+        self.slots.iter().flatten().filter(|t| !t.used).map(|t| t.defined_at).collect()
+    }
+
+    fn select(&mut self, class: usize, slot: u8) -> Result<usize, String> {
+        let index = class * 4 + usize::from(slot);
+        match self.slots.get_mut(index) {
+            Some(Some(table)) => {
+                table.used = true;
+                Ok(index)
+            }
+            _ => Err("a scan names a Huffman table that is not there".into()),
+        }
+    }
+}
+
+impl Table {
+    fn new(counts: &[u8], symbols: &[u8], defined_at: usize) -> Option<Self> {
+        let mut table = Self {
+            fast: vec![0; 1 << FAST],
+            limit: [0; 17],
+            offset: [0; 17],
+            symbols: symbols.to_vec(),
+            defined_at,
+            used: false,
+        };
+        let (mut code, mut index) = (0u32, 0usize);
+        for length in 1..=16u32 {
+            let n = u32::from(counts[length as usize - 1]);
+            table.offset[length as usize] = index as i32 - code as i32;
+            for _ in 0..n {
+                // More codes than this length has room for.
+                if code >= 1 << length {
+                    return None;
+                }
+                if length <= FAST {
+                    let first = (code << (FAST - length)) as usize;
+                    let entry = (length as u16) << 8 | u16::from(*symbols.get(index)?);
+                    table.fast[first..first + (1 << (FAST - length))].fill(entry);
+                }
+                code += 1;
+                index += 1;
+            }
+            table.limit[length as usize] = code << (16 - length);
+            code <<= 1;
+        }
+        Some(table)
+    }
+
+    /// The next symbol and the length of its code; the code is not passed over yet.
+    #[inline]
+    fn look(&self, next: usize) -> Result<(u32, u8), Fault> {
+        let entry = self.fast[next >> (16 - FAST)];
+        if entry != 0 {
+            return Ok((u32::from(entry >> 8), entry as u8));
+        }
+        for length in FAST + 1..=16 {
+            if (next as u32) < self.limit[length as usize] {
+                let code = (next >> (16 - length)) as i32;
+                let index = usize::try_from(code + self.offset[length as usize]).map_err(|_| Fault::Code)?;
+                return self.symbols.get(index).map(|&s| (length, s)).ok_or(Fault::Code);
+            }
+        }
+        Err(Fault::Code)
+    }
+}
+
+enum Fault {
+    CutOff,
+    Code,
+    Overflow,
+    Restart,
+}
+
+impl From<CutOff> for Fault {
+    fn from(_: CutOff) -> Self {
+        Self::CutOff
+    }
+}
+
+impl Fault {
+    const fn text(&self) -> &'static str {
+        match self {
+            Self::CutOff => "it is cut off: blocks of the picture are missing",
+            Self::Code => "a code in the picture's data means nothing",
+            Self::Overflow => "a block has more coefficients than fit",
+            Self::Restart => "a restart marker is missing or out of turn",
+        }
+    }
+}
+
+/// Which components and which coefficients a scan holds.
+pub(super) struct Selection {
+    /// Index of the component, its DC table and its AC table.
+    parts: Vec<(usize, u8, u8)>,
+    first: u8,
+    last: u8,
+    high: u8,
+    low: u8,
+}
+
+impl Selection {
+    pub(super) fn read(b: &[u8], header: &Header) -> Result<Self, String> {
+        let broken = || "a scan header is broken".to_string();
+        let count = usize::from(*b.first().ok_or_else(broken)?);
+        if !(1..=4).contains(&count) || b.len() != 4 + 2 * count {
+            return Err(broken());
+        }
+        let mut parts: Vec<(usize, u8, u8)> = Vec::new();
+        for pair in b[1..=2 * count].chunks_exact(2) {
+            let index = header.components.iter().position(|c| c.id == pair[0]).ok_or_else(broken)?;
+            if parts.iter().any(|p| p.0 == index) || pair[1] >> 4 > 3 || pair[1] & 15 > 3 {
+                return Err(broken());
+            }
+            parts.push((index, pair[1] >> 4, pair[1] & 15));
+        }
+        let tail = &b[1 + 2 * count..];
+        let selection = Self { parts, first: tail[0], last: tail[1], high: tail[2] >> 4, low: tail[2] & 15 };
+        let fits = if header.progressive() {
+            selection.last <= 63
+                && selection.low <= 13
+                && if selection.first == 0 { selection.last == 0 } else { selection.first <= selection.last && count == 1 }
+        } else {
+            // Some writers leave other numbers here; readers pass over them.
+            true
+        };
+        if fits { Ok(selection) } else { Err(broken()) }
+    }
+}
+
+/// What has been seen of each component so far.
+pub(super) struct State {
+    /// For each component, a bit a coefficient that is not 0, a word a block; empty when sequential.
+    nonzero: Vec<Vec<u64>>,
+    /// For each component, whether its DC coefficients (or, sequential, all) came.
+    seen: Vec<bool>,
+    /// For each component and coefficient, the bits that are still to come; progressive only.
+    to_come: Vec<[u8; 64]>,
+}
+
+/// Blocks of a component in its own grid, and in the grid padded to whole MCUs.
+struct Grid {
+    columns: u32,
+    rows: u32,
+    padded_columns: u32,
+    padded_rows: u32,
+}
+
+fn grid(header: &Header, index: usize) -> Grid {
+    let component = header.components[index];
+    let h_max = u32::from(header.components.iter().map(|c| c.h).max().unwrap_or(1));
+    let v_max = u32::from(header.components.iter().map(|c| c.v).max().unwrap_or(1));
+    let (w, h) = (u32::from(header.width), u32::from(header.height));
+    let (ch, cv) = (u32::from(component.h), u32::from(component.v));
+    Grid {
+        columns: (w * ch).div_ceil(h_max).div_ceil(8),
+        rows: (h * cv).div_ceil(v_max).div_ceil(8),
+        padded_columns: w.div_ceil(8 * h_max) * ch,
+        padded_rows: h.div_ceil(8 * v_max) * cv,
+    }
+}
+
+/// Nothing has come yet.
+const ALL_BITS: u8 = u8::MAX;
+
+impl State {
+    pub(super) fn new(header: &Header) -> Self {
+        let n = header.components.len();
+        Self { nonzero: vec![Vec::new(); n], seen: vec![false; n], to_come: vec![[ALL_BITS; 64]; n] }
+    }
+
+    /// What never came, in words. A progressive picture may leave out coefficients (they are then
+    /// 0), but one whose bits came in part only, or without any DC, was cut.
+    pub(super) fn missing(&self, header: &Header) -> Option<String> {
+        if self.seen.iter().any(|seen| !seen) {
+            return Some("it is cut off: a colour component is missing".into());
+        }
+        if header.progressive() {
+            let part = |bits: &u8| *bits != 0 && *bits != ALL_BITS;
+            if self.to_come.iter().any(|c| c.iter().any(part) || c.contains(&ALL_BITS)) {
+                return Some("it is cut off: the last passes of refinement are missing".into());
+            }
+        }
+        None
+    }
+}
+
+/// What walking a scan gave.
+pub(super) struct Walked {
+    pub(super) end: usize,
+    pub(super) oddities: Vec<Oddity>,
+    pub(super) damage: Option<String>,
+}
+
+/// Follows a scan from its first byte to the marker behind it.
+pub(super) fn walk(
+    bytes: &[u8],
+    start: usize,
+    header: &Header,
+    selection: &Selection,
+    tables: &mut Tables,
+    restart_interval: u32,
+    state: &mut State,
+) -> Walked {
+    let mut scan = Scan {
+        header,
+        selection,
+        bits: Bits::new(bytes, start),
+        eob_run: 0,
+        restarts: 0,
+        oddities: Vec::new(),
+    };
+    let result = scan.prepare(tables, state).and_then(|parts| {
+        scan.mcus(bytes, &parts, tables, restart_interval, state).map_err(|f| f.text().to_string())
+    });
+    let (ones, slack, end) = scan.bits.end();
+    let mut oddities = scan.oddities;
+    if result.is_ok() {
+        if !ones {
+            oddities.push(Oddity::Padding(slack.start));
+        }
+        if !slack.is_empty() {
+            oddities.push(Oddity::Slack(slack));
+        }
+    }
+    Walked { end, oddities, damage: result.err() }
+}
+
+/// One component in a scan, resolved.
+struct Part {
+    index: usize,
+    dc: usize,
+    ac: usize,
+    grid: Grid,
+    h: u32,
+    v: u32,
+}
+
+struct Scan<'a> {
+    header: &'a Header,
+    selection: &'a Selection,
+    bits: Bits<'a>,
+    eob_run: u32,
+    restarts: u32,
+    oddities: Vec<Oddity>,
+}
+
+impl Scan<'_> {
+    fn prepare(&self, tables: &mut Tables, state: &mut State) -> Result<Vec<Part>, String> {
+        let progressive = self.header.progressive();
+        let s = self.selection;
+        let mut parts = Vec::new();
+        for &(index, dc, ac) in &s.parts {
+            let needs_dc = if progressive { s.first == 0 && s.high == 0 } else { true };
+            let needs_ac = if progressive { s.first > 0 } else { true };
+            let component = self.header.components[index];
+            let part = Part {
+                index,
+                dc: if needs_dc { tables.select(0, dc)? } else { 0 },
+                ac: if needs_ac { tables.select(1, ac)? } else { 0 },
+                grid: grid(self.header, index),
+                h: u32::from(component.h),
+                v: u32::from(component.v),
+            };
+            if progressive {
+                for k in s.first..=s.last {
+                    let bits = &mut state.to_come[index][usize::from(k)];
+                    let expected = if s.high == 0 { ALL_BITS } else { s.high };
+                    if *bits != expected {
+                        return Err("its passes of refinement are out of order".into());
+                    }
+                    *bits = s.low;
+                }
+                if s.first > 0 && state.nonzero[index].is_empty() {
+                    let blocks = part.grid.padded_columns as usize * part.grid.padded_rows as usize;
+                    state.nonzero[index] = vec![0; blocks];
+                }
+            }
+            if !progressive && state.seen[index] {
+                return Err("a colour component comes twice".into());
+            }
+            state.seen[index] |= s.first == 0 || !progressive;
+            parts.push(part);
+        }
+        Ok(parts)
+    }
+
+    fn mcus(
+        &mut self,
+        bytes: &[u8],
+        parts: &[Part],
+        tables: &Tables,
+        restart_interval: u32,
+        state: &mut State,
+    ) -> Result<(), Fault> {
+        let single = parts.len() == 1;
+        let (columns, rows) = match parts {
+            [only] => (only.grid.columns, only.grid.rows),
+            _ => {
+                let g = &parts[0];
+                (g.grid.padded_columns / g.h, g.grid.padded_rows / g.v)
+            }
+        };
+        let mut left = restart_interval;
+        for row in 0..rows {
+            for column in 0..columns {
+                if restart_interval > 0 {
+                    if left == 0 {
+                        self.restart(bytes)?;
+                        left = restart_interval;
+                    }
+                    left -= 1;
+                }
+                for part in parts {
+                    let (h, v) = if single { (1, 1) } else { (part.h, part.v) };
+                    for y in 0..v {
+                        for x in 0..h {
+                            let at = (row * v + y) as usize * part.grid.padded_columns as usize
+                                + (column * h + x) as usize;
+                            self.block(part, at, tables, state)?;
+                        }
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Passes over the restart marker that is due here.
+    fn restart(&mut self, bytes: &[u8]) -> Result<(), Fault> {
+        let bits = std::mem::replace(&mut self.bits, Bits::new(bytes, bytes.len()));
+        let (ones, slack, end) = bits.end();
+        if bytes.get(end + 1) != Some(&(0xD0 + (self.restarts % 8) as u8)) {
+            self.bits = Bits::new(bytes, end);
+            return Err(if end + 1 >= bytes.len() || bytes[end + 1] == super::EOI { Fault::CutOff } else { Fault::Restart });
+        }
+        // A hostile file can have one a block.
+        if self.oddities.len() < 16 {
+            if !ones {
+                self.oddities.push(Oddity::Padding(slack.start));
+            }
+            if !slack.is_empty() {
+                self.oddities.push(Oddity::Slack(slack));
+            }
+        }
+        self.restarts += 1;
+        self.eob_run = 0;
+        self.bits = Bits::new(bytes, end + 2);
+        Ok(())
+    }
+
+    #[inline]
+    fn block(&mut self, part: &Part, at: usize, tables: &Tables, state: &mut State) -> Result<(), Fault> {
+        if !self.header.progressive() {
+            let dc = tables.slots[part.dc].as_deref().ok_or(Fault::Code)?;
+            let ac = tables.slots[part.ac].as_deref().ok_or(Fault::Code)?;
+            return self.sequential(dc, ac);
+        }
+        if self.selection.first == 0 {
+            if self.selection.high > 0 {
+                return Ok(self.bits.skip(1)?);
+            }
+            let dc = tables.slots[part.dc].as_deref().ok_or(Fault::Code)?;
+            return self.dc(dc);
+        }
+        let ac = tables.slots[part.ac].as_deref().ok_or(Fault::Code)?;
+        let nonzero = state.nonzero[part.index].get_mut(at).ok_or(Fault::Overflow)?;
+        if self.selection.high == 0 { self.ac_first(ac, nonzero) } else { self.ac_refine(ac, nonzero) }
+    }
+
+    #[inline]
+    fn dc(&mut self, table: &Table) -> Result<(), Fault> {
+        let (length, size) = table.look(self.bits.peek16())?;
+        if size > 11 {
+            return Err(Fault::Code);
+        }
+        Ok(self.bits.skip(length + u32::from(size))?)
+    }
+
+    #[inline]
+    fn sequential(&mut self, dc: &Table, ac: &Table) -> Result<(), Fault> {
+        self.dc(dc)?;
+        let mut k = 1;
+        while k < 64 {
+            let (length, symbol) = ac.look(self.bits.peek16())?;
+            let (run, size) = (u32::from(symbol >> 4), u32::from(symbol & 15));
+            self.bits.skip(length + size)?;
+            if size == 0 {
+                if run != 15 {
+                    return Ok(());
+                }
+                k += 16;
+            } else {
+                k += run + 1;
+            }
+        }
+        if k > 64 { Err(Fault::Overflow) } else { Ok(()) }
+    }
+
+    fn ac_first(&mut self, table: &Table, nonzero: &mut u64) -> Result<(), Fault> {
+        if self.eob_run > 0 {
+            self.eob_run -= 1;
+            return Ok(());
+        }
+        let last = u32::from(self.selection.last);
+        let mut k = u32::from(self.selection.first);
+        while k <= last {
+            let (length, symbol) = table.look(self.bits.peek16())?;
+            let (run, size) = (u32::from(symbol >> 4), u32::from(symbol & 15));
+            if size == 0 {
+                self.bits.skip(length)?;
+                if run < 15 {
+                    self.eob_run = (1 << run) - 1 + self.bits.take(run)?;
+                    return Ok(());
+                }
+                k += 16;
+            } else {
+                self.bits.skip(length + size)?;
+                k += run;
+                if k > last {
+                    return Err(Fault::Overflow);
+                }
+                *nonzero |= 1 << k;
+                k += 1;
+            }
+        }
+        Ok(())
+    }
+
+    fn ac_refine(&mut self, table: &Table, nonzero: &mut u64) -> Result<(), Fault> {
+        let (first, last) = (u32::from(self.selection.first), u32::from(self.selection.last));
+        let mut k = first;
+        if self.eob_run == 0 {
+            while k <= last {
+                let (length, symbol) = table.look(self.bits.peek16())?;
+                let (mut run, size) = (u32::from(symbol >> 4), u32::from(symbol & 15));
+                self.bits.skip(length)?;
+                match size {
+                    0 if run < 15 => {
+                        self.eob_run = (1 << run) + self.bits.take(run)?;
+                        break;
+                    }
+                    0 => {}
+                    1 => self.bits.skip(1)?,
+                    _ => return Err(Fault::Code),
+                }
+                // Coefficients that are not 0 already get a bit each and do not count.
+                while k <= last {
+                    if *nonzero >> k & 1 == 1 {
+                        self.bits.skip(1)?;
+                    } else if run == 0 {
+                        break;
+                    } else {
+                        run -= 1;
+                    }
+                    k += 1;
+                }
+                if size == 1 {
+                    if k > last {
+                        return Err(Fault::Overflow);
+                    }
+                    *nonzero |= 1 << k;
+                }
+                k += 1;
+            }
+        }
+        if self.eob_run > 0 {
+            while k <= last {
+                if *nonzero >> k & 1 == 1 {
+                    self.bits.skip(1)?;
+                }
+                k += 1;
+            }
+            self.eob_run -= 1;
+        }
+        Ok(())
+    }
+}
