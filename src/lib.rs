@@ -16,6 +16,7 @@
 
 pub mod decode;
 pub mod detect;
+pub mod encode;
 pub mod error;
 pub mod face;
 pub mod format;

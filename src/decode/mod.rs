@@ -1,7 +1,26 @@
 //! Bytes → upright [`Frame`]s. The only maker of frames.
+//!
+//! A frame is what a viewer would show: turned upright, in sRGB, with nothing kept under full
+//! transparency. Files that are cut off or damaged are refused, as what is missing of them
+//! would pass for grey background; `gAMA` and `cHRM` of PNG files are passed over, as browsers
+//! do where an `sRGB` chunk or nothing stands beside them.
+//!
+//! What can't be noticed: a flipped bit inside a JPEG's data that happens to give another valid
+//! picture of the same length.
+
+mod colour;
+mod exif;
+mod jpeg;
+mod orientation;
+mod png;
+mod sniff;
+
+use std::panic::{catch_unwind, AssertUnwindSafe};
+
+use image::DynamicImage;
 
 use crate::{format::Format, frame::Frame};
-use image::DynamicImage;
+pub use sniff::{sniff, Kind, HEAD};
 
 /// Proof that pixels are upright; only this room makes one.
 #[derive(Debug, Clone, Copy)]
@@ -26,10 +45,30 @@ impl Default for Options {
     }
 }
 
+impl Options {
+    fn allow(&self, width: u32, height: u32, bytes_a_pixel: u64) -> Result<(), DecodeError> {
+        if width == 0 || height == 0 {
+            return Err(DecodeError::Damaged("it has no pixels".into()));
+        }
+        let needs = u64::from(width).saturating_mul(u64::from(height)).saturating_mul(bytes_a_pixel);
+        if needs > self.max_memory {
+            return Err(DecodeError::TooLarge { needs, limit: self.max_memory });
+        }
+        Ok(())
+    }
+
+    fn allow_metadata(&self, bytes: u64) -> Result<(), DecodeError> {
+        if bytes > self.max_metadata {
+            return Err(DecodeError::Metadata(self.max_metadata >> 20));
+        }
+        Ok(())
+    }
+}
+
 /// Something of the input that the output will not hold.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct Dropped {
-    /// What it was, in a few words: `EXIF`, `EXIF thumbnail`, `GPS`, `XMP`, `bytes after the end`, …
+    /// What it was, in a few words: `EXIF (GPS, thumbnail)`, `XMP`, `bytes behind the end`, …
     pub kind: String,
     /// Its size in bytes.
     pub bytes: u64,
@@ -49,16 +88,122 @@ pub struct Photo {
 }
 
 /// Why bytes could not be decoded. The text says what is wrong and what to do.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum DecodeError {
-    /// A decoder's own complaint.
-    #[error("{0}")]
+    /// There is nothing in the file.
+    #[error("is empty; copy it again from where it came")]
+    Empty,
+    /// No picture or video.
+    #[error("is no picture; name JPEG or PNG files")]
+    NotMedia,
+    /// A kind that is not read.
+    #[error("is {0}, which unface does not read; convert it to JPEG or PNG first")]
+    Unsupported(String),
+    /// Cut off or broken.
+    #[error("is damaged ({0}); get a sound copy, or use --allow-damaged to cover what is there")]
     Damaged(String),
+    /// Larger than allowed.
+    #[error("needs {} MiB of memory for its pixels where {} MiB are allowed; raise --max-memory if you trust it", .needs >> 20, .limit >> 20)]
+    TooLarge {
+        /// Bytes it needs.
+        needs: u64,
+        /// Bytes allowed.
+        limit: u64,
+    },
+    /// More metadata than allowed.
+    #[error("holds more than {0} MiB of metadata; save it again with another program")]
+    Metadata(u64),
+    /// A colour profile that is too large.
+    #[error("holds a colour profile of more than {0} MB; save it again with another program")]
+    Profile(usize),
+    /// Two places disagree on which way is up.
+    #[error("says in one place that its orientation is {0} and in another that it is {1}; look at it and use --orientation {0} or {1}")]
+    Orientation(u8, u8),
+    /// The decoder failed in a way it should not.
+    #[error("broke the decoder ({0}); convert it with another program, and report this as a bug")]
+    Panicked(String),
+}
+
+/// Decodes a photo.
+///
+/// # Errors
+/// [`DecodeError`]; also where a decoder panics.
+pub fn photo(bytes: &[u8], options: &Options) -> Result<Photo, DecodeError> {
+    catch_unwind(AssertUnwindSafe(|| decode(bytes, options))).unwrap_or_else(|panic| {
+        let what = panic
+            .downcast_ref::<&str>()
+            .map(|s| (*s).to_string())
+            .or_else(|| panic.downcast_ref::<String>().cloned())
+            .unwrap_or_default();
+        Err(DecodeError::Panicked(what))
+    })
+}
+
+fn decode(bytes: &[u8], options: &Options) -> Result<Photo, DecodeError> {
+    let format = match sniff(&bytes[..bytes.len().min(HEAD)]) {
+        Kind::Photo(format) => format,
+        Kind::Unsupported(name) => return Err(DecodeError::Unsupported(with_article(name))),
+        Kind::Other => return Err(DecodeError::NotMedia),
+        Kind::Empty => return Err(DecodeError::Empty),
+    };
+    let stored = match format {
+        Format::Jpeg => jpeg::decode(bytes, options)?,
+        Format::Png => png::decode(bytes, options)?,
+    };
+    let mut gathered = stored.gathered;
+    let orientation = gathered.decide(options.orientation)?;
+    let mut pixels = stored.pixels;
+    if let Some(icc) = gathered.icc.take() {
+        // A profile that nobody can read: viewers show the numbers as they are.
+        if colour::to_srgb(&mut pixels, &icc).is_err() {
+            gathered.drop("unreadable colour profile", 0);
+        }
+    }
+    clear_hidden(&mut pixels);
+    let pixels = orientation::apply(pixels, orientation);
+    Ok(Photo { frame: from_upright_pixels(pixels), format, dropped: gathered.dropped, damage: stored.damage })
+}
+
+fn with_article(name: &str) -> String {
+    let vowel = name.starts_with(['A', 'E', 'I', 'O', 'U', 'a', 'e', 'i', 'o', 'u']) || name.starts_with("H.") || name.starts_with("MP");
+    format!("{} {name}", if vowel { "an" } else { "a" })
+}
+
+/// Sets every sample to 0 where the alpha is 0: what a viewer never shows could be anything.
+fn clear_hidden(pixels: &mut DynamicImage) {
+    fn clear<T: Copy + Default + PartialEq>(samples: &mut [T], channels: usize) {
+        for pixel in samples.chunks_exact_mut(channels) {
+            if pixel[channels - 1] == T::default() {
+                pixel.fill(T::default());
+            }
+        }
+    }
+    match pixels {
+        DynamicImage::ImageLumaA8(p) => clear(p, 2),
+        DynamicImage::ImageRgba8(p) => clear(p, 4),
+        DynamicImage::ImageLumaA16(p) => clear(p, 2),
+        DynamicImage::ImageRgba16(p) => clear(p, 4),
+        _ => {}
+    }
+}
+
+/// Width, height and bytes a decoded pixel by the header alone, for planning memory.
+#[must_use]
+pub fn dimensions(bytes: &[u8]) -> Option<(u32, u32, u8)> {
+    match sniff(&bytes[..bytes.len().min(HEAD)]) {
+        Kind::Photo(Format::Png) => png::size(bytes),
+        Kind::Photo(Format::Jpeg) => {
+            let (width, height, components) = crate::jpeg::size(bytes)?;
+            Some((u32::from(width), u32::from(height), if components == 1 { 1 } else { 3 }))
+        }
+        _ => None,
+    }
 }
 
 /// A frame from pixels that are upright already: for frames that never were in a file.
 #[must_use]
-pub fn from_upright_pixels(pixels: DynamicImage) -> Frame {
+pub fn from_upright_pixels(mut pixels: DynamicImage) -> Frame {
+    clear_hidden(&mut pixels);
     Frame::new(pixels, Upright(()))
 }

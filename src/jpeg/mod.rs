@@ -379,3 +379,23 @@ impl Walker<'_> {
         })
     }
 }
+
+/// Width, height and number of components, from the first frame header.
+#[must_use]
+pub fn size(bytes: &[u8]) -> Option<(u16, u16, u8)> {
+    let mut at = 2;
+    loop {
+        let rest = bytes.get(at..)?;
+        let ff = rest.iter().position(|&b| b == 0xFF)?;
+        let marker = *rest.get(ff + 1)?;
+        if matches!(marker, 0x00 | 0x01 | 0xFF | 0xD0..=0xD8) {
+            at += ff + if marker == 0xFF { 1 } else { 2 };
+            continue;
+        }
+        let word = |i: usize| rest.get(ff + i..ff + i + 2).map(|b| u16::from_be_bytes([b[0], b[1]]));
+        if matches!(marker, 0xC0..=0xCF) && !matches!(marker, DHT | 0xC8 | 0xCC) {
+            return Some((word(7)?, word(5)?, *rest.get(ff + 9)?));
+        }
+        at += ff + 2 + usize::from(word(2)?.max(2));
+    }
+}

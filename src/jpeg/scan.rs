@@ -258,6 +258,7 @@ pub(super) fn walk(
     state: &mut State,
 ) -> Walked {
     let mut scan = Scan {
+        bytes,
         header,
         selection,
         bits: Bits::new(bytes, start),
@@ -266,7 +267,7 @@ pub(super) fn walk(
         oddities: Vec::new(),
     };
     let result = scan.prepare(tables, state).and_then(|parts| {
-        scan.mcus(bytes, &parts, tables, restart_interval, state).map_err(|f| f.text().to_string())
+        scan.mcus(&parts, tables, restart_interval, state).map_err(|f| f.text().to_string())
     });
     let (ones, slack, end) = scan.bits.end();
     let mut oddities = scan.oddities;
@@ -292,6 +293,7 @@ struct Part {
 }
 
 struct Scan<'a> {
+    bytes: &'a [u8],
     header: &'a Header,
     selection: &'a Selection,
     bits: Bits<'a>,
@@ -342,7 +344,6 @@ impl Scan<'_> {
 
     fn mcus(
         &mut self,
-        bytes: &[u8],
         parts: &[Part],
         tables: &Tables,
         restart_interval: u32,
@@ -361,7 +362,7 @@ impl Scan<'_> {
             for column in 0..columns {
                 if restart_interval > 0 {
                     if left == 0 {
-                        self.restart(bytes)?;
+                        self.restart()?;
                         left = restart_interval;
                     }
                     left -= 1;
@@ -382,9 +383,15 @@ impl Scan<'_> {
     }
 
     /// Passes over the restart marker that is due here.
-    fn restart(&mut self, bytes: &[u8]) -> Result<(), Fault> {
+    fn restart(&mut self) -> Result<(), Fault> {
+        let bytes = self.bytes;
         let bits = std::mem::replace(&mut self.bits, Bits::new(bytes, bytes.len()));
-        let (ones, slack, end) = bits.end();
+        let (ones, slack, mut end) = bits.end();
+        let filling = bytes[end..].iter().take_while(|&&b| b == 0xFF).count().saturating_sub(1);
+        if filling > 0 && self.oddities.len() < 16 {
+            self.oddities.push(Oddity::Fill(end..end + filling));
+        }
+        end += filling;
         if bytes.get(end + 1) != Some(&(0xD0 + (self.restarts % 8) as u8)) {
             self.bits = Bits::new(bytes, end);
             return Err(if end + 1 >= bytes.len() || bytes[end + 1] == super::EOI { Fault::CutOff } else { Fault::Restart });

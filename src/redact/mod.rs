@@ -1,9 +1,121 @@
-//! Frame + faces → [`Redacted`].
+//! Frame + faces → [`Redacted`]. The only maker of what `encode` takes.
+//!
+//! How much of a face an effect lets through is bounded by construction, whatever its name: see
+//! [`effect`]. Overlapping regions become one, with one grid, so that no second pass reads what a
+//! first one let through.
+
+pub mod effect;
+mod noise;
+mod outline;
+mod region;
 
 use image::DynamicImage;
 
+use crate::{frame::Frame, geometry::{PixelRect, Rect}};
+pub use effect::Effect;
+pub use noise::Noise;
+pub use region::Region;
+
+/// Least size factor: below it, ears, hair line and chin stay visible.
+pub const LEAST_REGION: f32 = 1.3;
+/// Largest size factor; more would be a mistake.
+pub const LARGEST_REGION: f32 = 5.0;
+
+/// How to cover.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// With what.
+    pub effect: Effect,
+    /// A face's box is enlarged about its centre by this factor, at least [`LEAST_REGION`].
+    pub region: f32,
+}
+
+/// Why a picture can't be covered. The text says what is wrong and what to do.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum RedactError {
+    /// A box with coordinates that are no numbers: leaving it out would expose somebody.
+    #[error("a box to cover has coordinates that are no numbers ({0:?}); correct it")]
+    NotFinite(Rect),
+    /// The size factor is out of range.
+    #[error("the region factor {0} is out of range; use {LEAST_REGION} to {LARGEST_REGION}")]
+    Region(f32),
+    /// The effect's number of cells is out of range.
+    #[error("{0} cells are out of range; use 1 to {max}", max = effect::MOST_CELLS)]
+    Cells(u32),
+    /// The system gave no random numbers.
+    #[error("the system gives no random numbers ({0}); nothing can be covered safely")]
+    Random(String),
+    /// Pixels of a kind that no effect knows.
+    #[error("its kind of pixels can't be covered; convert it to 8 or 16 bits a sample")]
+    Pixels,
+}
+
 /// A covered picture.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Redacted {
     pixels: DynamicImage,
+    regions: Vec<Region>,
+}
+
+impl Redacted {
+    /// The pixels, covered.
+    #[must_use]
+    pub fn pixels(&self) -> &DynamicImage {
+        &self.pixels
+    }
+
+    /// Width in pixels.
+    #[must_use]
+    pub fn width(&self) -> u32 {
+        self.pixels.width()
+    }
+
+    /// Height in pixels.
+    #[must_use]
+    pub fn height(&self) -> u32 {
+        self.pixels.height()
+    }
+
+    /// What was covered.
+    #[must_use]
+    pub fn regions(&self) -> &[Region] {
+        &self.regions
+    }
+
+    /// Draws numbered outlines of `faces` over the covered picture, for a person to check.
+    pub fn outline(&mut self, faces: &[Rect]) {
+        outline::draw(&mut self.pixels, faces);
+    }
+}
+
+/// Covers `faces`, enlarged by the region factor, and `places`, exactly as given.
+///
+/// # Errors
+/// [`RedactError`]; nothing is left out in silence.
+pub fn cover(
+    frame: Frame,
+    faces: &[Rect],
+    places: &[Rect],
+    options: &Options,
+    noise: &mut Noise,
+) -> Result<Redacted, RedactError> {
+    if !(LEAST_REGION..=LARGEST_REGION).contains(&options.region) {
+        return Err(RedactError::Region(options.region));
+    }
+    options.effect.check()?;
+    if let Some(bad) = faces.iter().chain(places).find(|r| !r.is_finite()) {
+        return Err(RedactError::NotFinite(*bad));
+    }
+    let (width, height) = (frame.width(), frame.height());
+    let rects: Vec<PixelRect> = faces
+        .iter()
+        .map(|face| face.inflate(options.region))
+        .chain(places.iter().copied())
+        .filter_map(|r| r.to_pixels(width, height))
+        .collect();
+    let regions = region::join(rects);
+    let mut pixels = frame.into_pixels();
+    effect::apply(&mut pixels, &regions, &options.effect, noise)?;
+    Ok(Redacted { pixels, regions })
 }

@@ -1,0 +1,122 @@
+//! Colour profiles → sRGB.
+
+use image::{DynamicImage, ImageBuffer, Pixel};
+use moxcms::{ColorProfile, DataColorSpace, Layout, TransformExecutor, TransformOptions};
+use rayon::prelude::*;
+
+/// The profile can't be used for these pixels.
+pub(super) struct Unreadable;
+
+/// Pixels a task: a few hundred kilobytes.
+const CHUNK: usize = 1 << 16;
+
+fn options() -> TransformOptions {
+    TransformOptions::default()
+}
+
+fn srgb_grey() -> ColorProfile {
+    let mut grey = ColorProfile::new_gray_with_gamma(2.2);
+    grey.gray_trc = ColorProfile::new_srgb().red_trc;
+    grey
+}
+
+/// Converts pixels from what `icc` describes to sRGB, in place.
+pub(super) fn to_srgb(pixels: &mut DynamicImage, icc: &[u8]) -> Result<(), Unreadable> {
+    let profile = ColorProfile::new_from_slice(icc).map_err(|_| Unreadable)?;
+    let grey = !pixels.color().has_color();
+    let wanted = if grey { DataColorSpace::Gray } else { DataColorSpace::Rgb };
+    if profile.color_space != wanted {
+        return Err(Unreadable);
+    }
+    let target = if grey { srgb_grey() } else { ColorProfile::new_srgb() };
+    if same(&profile, &target, grey)? {
+        return Ok(());
+    }
+    use DynamicImage as D;
+    match pixels {
+        D::ImageLuma8(p) => eight(p, &profile, &target, Layout::Gray),
+        D::ImageLumaA8(p) => eight(p, &profile, &target, Layout::GrayAlpha),
+        D::ImageRgb8(p) => eight(p, &profile, &target, Layout::Rgb),
+        D::ImageRgba8(p) => eight(p, &profile, &target, Layout::Rgba),
+        D::ImageLuma16(p) => sixteen(p, &profile, &target, Layout::Gray),
+        D::ImageLumaA16(p) => sixteen(p, &profile, &target, Layout::GrayAlpha),
+        D::ImageRgb16(p) => sixteen(p, &profile, &target, Layout::Rgb),
+        D::ImageRgba16(p) => sixteen(p, &profile, &target, Layout::Rgba),
+        _ => Err(Unreadable),
+    }
+}
+
+/// Whether the conversion would change nothing by more than a rounding step: most profiles are
+/// sRGB under some name, and converting is as much work as decoding.
+fn same(profile: &ColorProfile, target: &ColorProfile, grey: bool) -> Result<bool, Unreadable> {
+    let layout = if grey { Layout::Gray } else { Layout::Rgb };
+    let transform = profile.create_transform_8bit(layout, target, layout, options()).map_err(|_| Unreadable)?;
+    let steps: Vec<u8> = (0..=16u32).map(|i| (i * 255 / 16) as u8).collect();
+    let probe: Vec<u8> = if grey {
+        steps
+    } else {
+        let pair = |r: u8| steps.iter().flat_map(|&g| steps.iter().map(move |&b| [g, b])).map(move |[g, b]| [r, g, b]);
+        steps.iter().flat_map(|&r| pair(r)).flatten().collect()
+    };
+    let mut out = vec![0; probe.len()];
+    transform.transform(&probe, &mut out).map_err(|_| Unreadable)?;
+    Ok(probe.iter().zip(&out).all(|(a, b)| a.abs_diff(*b) <= 1))
+}
+
+fn eight<P: Pixel<Subpixel = u8>>(
+    pixels: &mut ImageBuffer<P, Vec<u8>>,
+    from: &ColorProfile,
+    to: &ColorProfile,
+    layout: Layout,
+) -> Result<(), Unreadable> {
+    let transform = from.create_transform_8bit(layout, to, layout, options()).map_err(|_| Unreadable)?;
+    run(pixels, P::CHANNEL_COUNT, &*transform)
+}
+
+fn sixteen<P: Pixel<Subpixel = u16>>(
+    pixels: &mut ImageBuffer<P, Vec<u16>>,
+    from: &ColorProfile,
+    to: &ColorProfile,
+    layout: Layout,
+) -> Result<(), Unreadable> {
+    let transform = from.create_transform_16bit(layout, to, layout, options()).map_err(|_| Unreadable)?;
+    run(pixels, P::CHANNEL_COUNT, &*transform)
+}
+
+fn run<T: Copy + Default + Send + Sync>(
+    samples: &mut [T],
+    channels: u8,
+    transform: &(dyn TransformExecutor<T> + Send + Sync),
+) -> Result<(), Unreadable> {
+    samples.par_chunks_mut(CHUNK * usize::from(channels)).try_for_each(|part| {
+        let source = part.to_vec();
+        transform.transform(&source, part).map_err(|_| Unreadable)
+    })
+}
+
+/// Four inks a pixel (0 is no ink) → sRGB, through the profile if there is one that fits,
+/// otherwise by the usual rule `(1 − ink)(1 − black)`.
+pub(super) fn cmyk_to_rgb(inks: &[u8], icc: Option<&[u8]>) -> (Vec<u8>, bool) {
+    let mut rgb = vec![0; inks.len() / 4 * 3];
+    let by_profile = icc.and_then(|icc| {
+        let profile = ColorProfile::new_from_slice(icc).ok().filter(|p| p.color_space == DataColorSpace::Cmyk)?;
+        // moxcms names four inks by the layout of four samples.
+        profile.create_transform_8bit(Layout::Rgba, &ColorProfile::new_srgb(), Layout::Rgb, options()).ok()
+    });
+    if let Some(transform) = by_profile {
+        let done = rgb
+            .par_chunks_mut(CHUNK * 3)
+            .zip(inks.par_chunks(CHUNK * 4))
+            .try_for_each(|(out, part)| transform.transform(part, out).map_err(|_| ()));
+        if done.is_ok() {
+            return (rgb, true);
+        }
+    }
+    for (out, ink) in rgb.chunks_exact_mut(3).zip(inks.chunks_exact(4)) {
+        let left = u32::from(255 - ink[3]);
+        for (value, &ink) in out.iter_mut().zip(ink) {
+            *value = ((u32::from(255 - ink) * left + 127) / 255) as u8;
+        }
+    }
+    (rgb, false)
+}

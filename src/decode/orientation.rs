@@ -1,0 +1,69 @@
+//! Which way is up: decided once from all that a file says, applied once to its pixels.
+
+use image::{metadata::Orientation, DynamicImage};
+
+use super::{DecodeError, Dropped};
+
+/// What the metadata of one file says, gathered while it is walked.
+#[derive(Debug, Default)]
+pub(super) struct Gathered {
+    exif: Vec<u16>,
+    xmp: Vec<u16>,
+    pub(super) icc: Option<Vec<u8>>,
+    pub(super) dropped: Vec<Dropped>,
+    /// Metadata that was looked at so far, in bytes.
+    pub(super) bytes: u64,
+}
+
+impl Gathered {
+    /// Notes an EXIF block (from the TIFF header on).
+    pub(super) fn exif(&mut self, block: &[u8], whole: u64) {
+        let exif = super::exif::read(block);
+        self.exif.extend(exif.orientations);
+        let what = if exif.holds.is_empty() { "EXIF".into() } else { format!("EXIF ({})", exif.holds.join(", ")) };
+        self.drop(what, whole);
+    }
+
+    /// Notes an XMP packet.
+    pub(super) fn xmp(&mut self, packet: &[u8], whole: u64) {
+        self.xmp.extend(super::exif::xmp_orientations(packet));
+        self.drop("XMP", whole);
+    }
+
+    /// Notes something that the output will not hold; equal kinds add up.
+    pub(super) fn drop(&mut self, kind: impl Into<String>, bytes: u64) {
+        let kind = kind.into();
+        match self.dropped.iter_mut().find(|d| d.kind == kind) {
+            Some(same) => same.bytes = same.bytes.saturating_add(bytes),
+            None => self.dropped.push(Dropped { kind, bytes }),
+        }
+    }
+
+    /// The one orientation that the file means. Values without a meaning count as upright, as
+    /// viewers treat them; XMP counts only against EXIF, as viewers pass over it.
+    pub(super) fn decide(&self, chosen: Option<u8>) -> Result<u8, DecodeError> {
+        if let Some(chosen) = chosen {
+            return Ok(chosen.clamp(1, 8));
+        }
+        let meant = |v: &u16| if (1..=8).contains(v) { *v as u8 } else { 1 };
+        let mut all: Vec<u8> = self.exif.iter().map(meant).collect();
+        if all.is_empty() && !self.xmp.is_empty() {
+            all.push(1);
+        }
+        all.extend(self.xmp.iter().map(meant));
+        all.dedup();
+        match all.as_slice() {
+            [] => Ok(1),
+            [one] => Ok(*one),
+            [first, second, ..] => Err(DecodeError::Orientation(*first, *second)),
+        }
+    }
+}
+
+/// Turns the pixels upright.
+pub(super) fn apply(mut pixels: DynamicImage, orientation: u8) -> DynamicImage {
+    if let Some(o) = Orientation::from_exif(orientation) {
+        pixels.apply_orientation(o);
+    }
+    pixels
+}

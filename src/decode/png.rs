@@ -1,0 +1,157 @@
+//! PNG → pixels: the chunks are walked here, the pixels come from `png`.
+
+use image::{DynamicImage, ImageBuffer};
+use png::{BitDepth, ColorType, Transformations};
+
+use super::{jpeg::Stored, orientation::Gathered, DecodeError, Options};
+
+/// A colour profile may inflate to this many bytes; real ones are under 2 MB.
+const MAX_ICC: usize = 4 << 20;
+const SIGNATURE: usize = 8;
+
+/// What walking the chunks gave.
+struct Chunks {
+    gathered: Gathered,
+    damage: Option<String>,
+}
+
+pub(super) fn decode(bytes: &[u8], options: &Options) -> Result<Stored, DecodeError> {
+    let (width, height, bytes_a_pixel) =
+        size(bytes).ok_or_else(|| DecodeError::Damaged("its header is broken".into()))?;
+    options.allow(width, height, u64::from(bytes_a_pixel))?;
+    let Chunks { gathered, mut damage } = walk(bytes, options)?;
+    if let (Some(what), false) = (&damage, options.allow_damaged) {
+        return Err(DecodeError::Damaged(what.clone()));
+    }
+    let (pixels, fault) = pixels(bytes, options)?;
+    if let Some(fault) = fault {
+        if !options.allow_damaged {
+            return Err(DecodeError::Damaged(fault));
+        }
+        damage.get_or_insert(fault);
+    }
+    Ok(Stored { pixels, gathered, damage })
+}
+
+/// Width, height and bytes a pixel once decoded, from the header alone.
+pub(super) fn size(bytes: &[u8]) -> Option<(u32, u32, u8)> {
+    let header = bytes.get(SIGNATURE..SIGNATURE + 8 + 13)?;
+    if &header[4..8] != b"IHDR" {
+        return None;
+    }
+    let word = |i: usize| u32::from_be_bytes([header[i], header[i + 1], header[i + 2], header[i + 3]]);
+    let depth = if header[16] == 16 { 2 } else { 1 };
+    let channels = match header[17] {
+        0 | 4 => 2,
+        2 | 3 | 6 => 4,
+        _ => return None,
+    };
+    Some((word(8), word(12), depth * channels))
+}
+
+fn pixels(bytes: &[u8], options: &Options) -> Result<(DynamicImage, Option<String>), DecodeError> {
+    let damaged = |e: png::DecodingError| DecodeError::Damaged(format!("the decoder says: {e}"));
+    let limits = png::Limits { bytes: usize::try_from(options.max_memory).unwrap_or(usize::MAX) };
+    let mut decoder = png::Decoder::new_with_limits(std::io::Cursor::new(bytes), limits);
+    decoder.set_transformations(Transformations::EXPAND);
+    decoder.set_ignore_text_chunk(true);
+    decoder.set_ignore_iccp_chunk(true);
+    let mut reader = decoder.read_info().map_err(damaged)?;
+    let size = reader
+        .output_buffer_size()
+        .filter(|&n| n as u64 <= options.max_memory)
+        .ok_or(DecodeError::TooLarge { needs: u64::MAX, limit: options.max_memory })?;
+    let (colour, depth) = reader.output_color_type();
+    let (width, height) = (reader.info().width, reader.info().height);
+    let mut data = vec![0u8; size];
+    let fault = reader.next_frame(&mut data).err().map(|e| format!("the decoder says: {e}"));
+    let built = match (colour, depth) {
+        (ColorType::Grayscale, BitDepth::Eight) => ImageBuffer::from_raw(width, height, data).map(DynamicImage::ImageLuma8),
+        (ColorType::GrayscaleAlpha, BitDepth::Eight) => ImageBuffer::from_raw(width, height, data).map(DynamicImage::ImageLumaA8),
+        (ColorType::Rgb, BitDepth::Eight) => ImageBuffer::from_raw(width, height, data).map(DynamicImage::ImageRgb8),
+        (ColorType::Rgba, BitDepth::Eight) => ImageBuffer::from_raw(width, height, data).map(DynamicImage::ImageRgba8),
+        (_, BitDepth::Sixteen) => {
+            let data: Vec<u16> = data.chunks_exact(2).map(|b| u16::from_be_bytes([b[0], b[1]])).collect();
+            match colour {
+                ColorType::Grayscale => ImageBuffer::from_raw(width, height, data).map(DynamicImage::ImageLuma16),
+                ColorType::GrayscaleAlpha => ImageBuffer::from_raw(width, height, data).map(DynamicImage::ImageLumaA16),
+                ColorType::Rgb => ImageBuffer::from_raw(width, height, data).map(DynamicImage::ImageRgb16),
+                ColorType::Rgba => ImageBuffer::from_raw(width, height, data).map(DynamicImage::ImageRgba16),
+                ColorType::Indexed => None,
+            }
+        }
+        _ => None,
+    };
+    let pixels = built.ok_or_else(|| DecodeError::Damaged("the decoder gave an unknown kind of pixels".into()))?;
+    Ok((pixels, fault))
+}
+
+/// Walks the chunks: what is damaged, what is dropped, whether it is an animation.
+fn walk(bytes: &[u8], options: &Options) -> Result<Chunks, DecodeError> {
+    let mut chunks = Chunks { gathered: Gathered::default(), damage: None };
+    let mut at = SIGNATURE;
+    let mut frames = 0;
+    loop {
+        let Some(head) = bytes.get(at..at + 8) else {
+            chunks.damage.get_or_insert("it is cut off: there is no end chunk".into());
+            return Ok(chunks);
+        };
+        let length = u32::from_be_bytes([head[0], head[1], head[2], head[3]]) as usize;
+        let kind = [head[4], head[5], head[6], head[7]];
+        let Some(body) = at.checked_add(8).and_then(|from| bytes.get(from..from.checked_add(length)?.checked_add(4)?))
+        else {
+            chunks.damage.get_or_insert("it is cut off: a chunk reaches beyond the end of the file".into());
+            return Ok(chunks);
+        };
+        at += 12 + length;
+        let body = &body[..length];
+        match &kind {
+            b"IEND" => break,
+            b"acTL" | b"fcTL" | b"fdAT" => {
+                frames += u32::from(&kind == b"fcTL");
+                let several = &kind == b"fdAT"
+                    || frames > 1
+                    || &kind == b"acTL" && body.get(..4).is_none_or(|n| n != [0, 0, 0, 1]);
+                if several {
+                    return Err(DecodeError::Unsupported("an animated PNG".into()));
+                }
+                chunks.gathered.drop("animation control", length as u64);
+            }
+            b"IHDR" | b"PLTE" | b"IDAT" | b"tRNS" | b"gAMA" | b"cHRM" | b"sRGB" | b"sBIT" => {}
+            _ => {
+                chunks.gathered.bytes += length as u64;
+                options.allow_metadata(chunks.gathered.bytes)?;
+                ancillary(&mut chunks.gathered, &kind, body)?;
+            }
+        }
+    }
+    let tail = bytes.len() - at;
+    if tail > 0 {
+        chunks.gathered.drop("bytes behind the end", tail as u64);
+    }
+    Ok(chunks)
+}
+
+fn ancillary(gathered: &mut Gathered, kind: &[u8; 4], body: &[u8]) -> Result<(), DecodeError> {
+    let whole = body.len() as u64 + 12;
+    match kind {
+        b"eXIf" => gathered.exif(body.strip_prefix(b"Exif\0\0").unwrap_or(body), whole),
+        b"iTXt" if body.starts_with(b"XML:com.adobe.xmp\0") => gathered.xmp(body, whole),
+        b"tEXt" | b"zTXt" | b"iTXt" => gathered.drop("text", whole),
+        b"tIME" => gathered.drop("time", whole),
+        b"iCCP" => {
+            gathered.drop("colour profile", whole);
+            // Name, 0, method 0, zlib stream.
+            let profile = body.iter().take(80).position(|&b| b == 0).and_then(|nul| body.get(nul + 2..));
+            match profile.map(|z| miniz_oxide::inflate::decompress_to_vec_zlib_with_limit(z, MAX_ICC)) {
+                Some(Ok(profile)) => gathered.icc = Some(profile),
+                Some(Err(e)) if e.status == miniz_oxide::inflate::TINFLStatus::HasMoreOutput => {
+                    return Err(DecodeError::Profile(MAX_ICC >> 20));
+                }
+                _ => gathered.drop("unreadable colour profile", 0),
+            }
+        }
+        _ => gathered.drop("unknown or descriptive chunks", whole),
+    }
+    Ok(())
+}

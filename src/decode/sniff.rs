@@ -1,0 +1,160 @@
+//! What a file is, by its first bytes and never by its name.
+
+use crate::format::Format;
+
+/// Bytes of a file that [`sniff`] wants to see; fewer will do for short files.
+pub const HEAD: usize = 4096;
+
+/// What a file is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// A picture that unface reads.
+    Photo(Format),
+    /// A picture or video of a kind that unface does not read, by its name.
+    Unsupported(&'static str),
+    /// No picture or video.
+    Other,
+    /// Nothing at all.
+    Empty,
+}
+
+impl Kind {
+    /// Whether it is a picture or a video, which must never be passed over in silence.
+    #[must_use]
+    pub const fn is_media(self) -> bool {
+        matches!(self, Self::Photo(_) | Self::Unsupported(_))
+    }
+}
+
+/// ISO base media files by their brands; anything else with `ftyp` is some video.
+const BRANDS: [(&[u8], &str); 12] = [
+    (b"avif", "AVIF picture"),
+    (b"avis", "AVIF animation"),
+    (b"heic", "HEIC picture"),
+    (b"heix", "HEIC picture"),
+    (b"hevc", "HEIC animation"),
+    (b"hevx", "HEIC animation"),
+    (b"mif1", "HEIF picture"),
+    (b"msf1", "HEIF animation"),
+    (b"crx ", "Canon raw picture (CR3)"),
+    (b"qt  ", "QuickTime video (MOV)"),
+    (b"3gp", "3GP video"),
+    (b"jp2 ", "JPEG 2000 picture"),
+];
+
+/// Signatures at fixed places: offset, bytes, name.
+const SIGNATURES: [(usize, &[u8], &str); 47] = [
+    (0, b"RIFF\0\0\0\0WEBP", "WebP picture"),
+    (0, b"RIFF\0\0\0\0AVI ", "AVI video"),
+    (0, b"II*\0", "TIFF or raw picture"),
+    (0, b"MM\0*", "TIFF or raw picture"),
+    (0, b"II+\0", "BigTIFF picture"),
+    (0, b"MM\0+", "BigTIFF picture"),
+    (0, b"IIRO", "Olympus raw picture (ORF)"),
+    (0, b"IIRS", "Olympus raw picture (ORF)"),
+    (0, b"MMOR", "Olympus raw picture (ORF)"),
+    (0, b"IIU\0", "Panasonic raw picture (RW2)"),
+    (0, b"II\xBC\x01", "JPEG XR picture"),
+    (0, b"FUJIFILMCCD-RAW", "Fujifilm raw picture (RAF)"),
+    (0, b"\0MRM", "Minolta raw picture (MRW)"),
+    (0, b"FOVb", "Sigma raw picture (X3F)"),
+    (0, b"BM", "BMP picture"),
+    (0, b"GIF87a", "GIF picture"),
+    (0, b"GIF89a", "GIF picture"),
+    (0, b"\0\0\0\x0CjP  \r\n\x87\n", "JPEG 2000 picture"),
+    (0, b"\xFFO\xFFQ", "JPEG 2000 picture"),
+    (0, b"\0\0\0\x0CJXL \r\n\x87\n", "JPEG XL picture"),
+    (0, b"\xFF\x0A", "JPEG XL picture"),
+    (0, b"\xFF\xD8", "damaged JPEG picture"),
+    (0, b"8BPS", "Photoshop picture"),
+    (0, b"qoif", "QOI picture"),
+    (0, b"farbfeld", "farbfeld picture"),
+    (0, b"\0\0\x01\0", "Windows icon"),
+    (0, b"\0\0\x02\0", "Windows cursor"),
+    (0, b"DDS ", "DDS picture"),
+    (0, b"\x76\x2F\x31\x01", "OpenEXR picture"),
+    (0, b"#?RADIANCE", "Radiance HDR picture"),
+    (0, b"gimp xcf ", "GIMP picture"),
+    (0, b"\x8AMNG\r\n\x1A\n", "MNG animation"),
+    (0, b"\x8BJNG\r\n\x1A\n", "JNG picture"),
+    (0, b"\x1A\x45\xDF\xA3", "Matroska or WebM video"),
+    (0, b"FLV\x01", "Flash video"),
+    (0, b"OggS", "Ogg video or sound"),
+    (0, b"\x30\x26\xB2\x75\x8E\x66\xCF\x11", "Windows Media video"),
+    (0, b"YUV4MPEG2", "YUV4MPEG2 video"),
+    (0, b"\0\0\x01\xBA", "MPEG video"),
+    (0, b"\0\0\x01\xB3", "MPEG video"),
+    (0, b"\0\0\x01\x67", "H.264 video"),
+    (0, b"\0\0\0\x01", "H.264 or H.265 video"),
+    (0, b"DKIF", "IVF video"),
+    (0, b".RMF", "RealMedia video"),
+    (0, b"\x06\x0E\x2B\x34\x02\x05\x01\x01", "MXF video"),
+    (0, b"%PDF-", "PDF document, which may hold pictures"),
+    (0, b"nut/multimedia container\0", "NUT video"),
+];
+
+/// Says what a file is. `head`: its first [`HEAD`] bytes, or all of it.
+#[must_use]
+pub fn sniff(head: &[u8]) -> Kind {
+    if head.is_empty() {
+        return Kind::Empty;
+    }
+    if head.starts_with(b"\xFF\xD8\xFF") {
+        return Kind::Photo(Format::Jpeg);
+    }
+    if head.starts_with(b"\x89PNG\r\n\x1A\n") {
+        return Kind::Photo(Format::Png);
+    }
+    if let Some(name) = iso_media(head).or_else(|| signature(head)).or_else(|| transport_stream(head)).or_else(|| text(head)) {
+        return Kind::Unsupported(name);
+    }
+    Kind::Other
+}
+
+fn signature(head: &[u8]) -> Option<&'static str> {
+    SIGNATURES.iter().find_map(|&(at, bytes, name)| {
+        let here = head.get(at..at + bytes.len())?;
+        // The size field of RIFF files can be anything.
+        let riff = bytes.starts_with(b"RIFF");
+        let same = here.iter().zip(bytes).enumerate().all(|(i, (a, b))| a == b || riff && (4..8).contains(&i));
+        same.then_some(name)
+    })
+}
+
+fn iso_media(head: &[u8]) -> Option<&'static str> {
+    let kind = head.get(4..8)?;
+    if kind == b"ftyp" {
+        let size = u32::from_be_bytes([head[0], head[1], head[2], head[3]]) as usize;
+        let brands = head.get(8..size.clamp(8, head.len())).unwrap_or_default();
+        // The compatible brands tell AVIF from HEIF where the major brand is a general one.
+        return Some(
+            brands
+                .chunks(4)
+                .find_map(|brand| BRANDS[..6].iter().find(|(b, _)| brand.starts_with(b)).map(|b| b.1))
+                .or_else(|| BRANDS.iter().find(|(b, _)| brands.starts_with(b)).map(|b| b.1))
+                .unwrap_or("MP4 video"),
+        );
+    }
+    // QuickTime files without ftyp.
+    matches!(kind, b"moov" | b"mdat" | b"wide" | b"pnot").then_some("QuickTime video (MOV)")
+}
+
+fn transport_stream(head: &[u8]) -> Option<&'static str> {
+    // 188-byte packets; cameras (AVCHD) put four bytes of time before each.
+    let every = |first: usize, step: usize| {
+        head.len() > first + 2 * step && head[first..].iter().step_by(step).take(8).all(|&b| b == 0x47)
+    };
+    (every(0, 188) || every(4, 192)).then_some("MPEG-TS video")
+}
+
+fn text(head: &[u8]) -> Option<&'static str> {
+    // Netpbm: P1 to P7 and white space.
+    if head.len() > 2 && head[0] == b'P' && (b'1'..=b'7').contains(&head[1]) && head[2].is_ascii_whitespace() {
+        return Some("Netpbm picture");
+    }
+    let start = head.iter().position(|b| !b.is_ascii_whitespace() && !matches!(b, 0xEF | 0xBB | 0xBF))?;
+    let rest = &head[start..];
+    let svg = rest.starts_with(b"<svg")
+        || (rest.starts_with(b"<?xml") || rest.starts_with(b"<!")) && rest.windows(4).any(|w| w == b"<svg");
+    svg.then_some("SVG picture")
+}

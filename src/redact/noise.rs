@@ -1,0 +1,41 @@
+//! Random numbers that nobody can guess, so that nobody can subtract them.
+
+use rand_chacha::{
+    rand_core::{Rng, SeedableRng},
+    ChaCha20Rng,
+};
+
+use super::RedactError;
+
+/// A stream of ChaCha20.
+pub struct Noise(ChaCha20Rng);
+
+impl std::fmt::Debug for Noise {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Noise(..)")
+    }
+}
+
+impl Noise {
+    /// Seeded by the system, 256 bits.
+    ///
+    /// # Errors
+    /// When the system gives none.
+    pub fn new() -> Result<Self, RedactError> {
+        let mut seed = [0; 32];
+        getrandom::fill(&mut seed).map_err(|e| RedactError::Random(e.to_string()))?;
+        Ok(Self(ChaCha20Rng::from_seed(seed)))
+    }
+
+    /// The same numbers for the same seed. For tests: whoever knows the seed can subtract the noise.
+    #[must_use]
+    pub fn from_seed(seed: u64) -> Self {
+        Self(ChaCha20Rng::seed_from_u64(seed))
+    }
+
+    /// A number from 0 to 1, 1 excluded.
+    pub(super) fn unit(&mut self) -> f32 {
+        // 24 bits are what an f32 holds exactly.
+        (self.0.next_u32() >> 8) as f32 / (1u32 << 24) as f32
+    }
+}

@@ -1,0 +1,358 @@
+//! PNG: IHDR, PLTE, tRNS, IDAT, IEND. The zlib stream ends where the data ends and gives as many
+//! bytes as the header asks for, no colour hides under transparency, no palette entry is spare.
+
+use std::ops::Range;
+
+use miniz_oxide::{
+    inflate::stream::{inflate, InflateState},
+    DataFormat, MZFlush, MZStatus,
+};
+
+use super::{Findings, LeakKind};
+
+pub(super) const SIGNATURE: &[u8] = b"\x89PNG\r\n\x1A\n";
+
+#[derive(Debug, Clone, Copy)]
+struct Header {
+    width: u32,
+    height: u32,
+    depth: u8,
+    colour: u8,
+}
+
+impl Header {
+    fn read(b: &[u8]) -> Option<Self> {
+        let word = |i: usize| Some(u32::from_be_bytes(b.get(i..i + 4)?.try_into().ok()?));
+        let header = Self { width: word(0)?, height: word(4)?, depth: *b.get(8)?, colour: *b.get(9)? };
+        let depths: &[u8] = match header.colour {
+            0 => &[1, 2, 4, 8, 16],
+            3 => &[1, 2, 4, 8],
+            2 | 4 | 6 => &[8, 16],
+            _ => return None,
+        };
+        // Compression and filter method 0; interlaced pictures can't be followed row by row.
+        let sound = b.len() == 13 && b[10..] == [0, 0, 0] && header.width > 0 && header.height > 0;
+        (sound && depths.contains(&header.depth)).then_some(header)
+    }
+
+    const fn channels(self) -> usize {
+        match self.colour {
+            2 => 3,
+            4 => 2,
+            6 => 4,
+            _ => 1,
+        }
+    }
+
+    const fn row_bytes(self) -> usize {
+        (self.width as usize * self.channels() * self.depth as usize).div_ceil(8)
+    }
+
+    /// Bytes from a sample to the same sample of the pixel before it, for filters.
+    const fn step(self) -> usize {
+        let bits = self.channels() * self.depth as usize;
+        if bits < 8 { 1 } else { bits / 8 }
+    }
+}
+
+pub(super) fn inspect(bytes: &[u8], findings: &mut Findings) -> Option<(u32, u32)> {
+    let mut at = SIGNATURE.len();
+    let mut header = None;
+    let (mut palette, mut transparency) = (None, None);
+    let mut data: Vec<Range<usize>> = Vec::new();
+    let mut last = [0; 4];
+    loop {
+        let chunk = bytes.get(at..at + 8).and_then(|head| {
+            let length = u32::from_be_bytes([head[0], head[1], head[2], head[3]]) as usize;
+            let body = at + 8..(at + 8).checked_add(length)?;
+            let crc = bytes.get(body.end..body.end.checked_add(4)?)?;
+            Some(([head[4], head[5], head[6], head[7]], body, u32::from_be_bytes([crc[0], crc[1], crc[2], crc[3]])))
+        });
+        let Some((kind, body, crc)) = chunk else {
+            findings.add(LeakKind::Malformed, "no end chunk", at.min(bytes.len())..bytes.len());
+            break;
+        };
+        let whole = at..body.end + 4;
+        if crc32(&bytes[at + 4..body.end]) != crc {
+            findings.add(LeakKind::Malformed, "chunk with a wrong checksum", whole.clone());
+        }
+        at = whole.end;
+        let content = &bytes[body.clone()];
+        match &kind {
+            b"IHDR" if header.is_none() => match Header::read(content) {
+                Some(h) => header = Some(h),
+                None => {
+                    findings.add(LeakKind::Malformed, "header that can't be followed", whole);
+                    return None;
+                }
+            },
+            b"PLTE" if palette.is_none() => palette = Some(body),
+            b"tRNS" if transparency.is_none() => transparency = Some(body),
+            b"IDAT" if data.is_empty() || last == *b"IDAT" => data.push(body),
+            b"IEND" => {
+                if !content.is_empty() {
+                    findings.add(LeakKind::Slack, "bytes in the end chunk", body);
+                }
+                break;
+            }
+            _ => unlisted(&kind, content, whole, findings),
+        }
+        last = kind;
+    }
+    if at < bytes.len() {
+        findings.add(LeakKind::Trailing, "bytes behind the end", at..bytes.len());
+    }
+    let Some(header) = header else {
+        findings.add(LeakKind::Malformed, "no header", 0..bytes.len());
+        return None;
+    };
+    let slice = |r: &Option<Range<usize>>| r.clone().map(|r| &bytes[r]);
+    let mut rows = Rows::new(header, slice(&palette), slice(&transparency));
+    stream(bytes, &data, &mut rows, findings);
+    rows.finish(findings);
+    Some((header.width, header.height))
+}
+
+fn unlisted(kind: &[u8; 4], content: &[u8], whole: Range<usize>, findings: &mut Findings) {
+    let (leak, name) = match kind {
+        b"eXIf" => (LeakKind::Exif, "EXIF".to_string()),
+        b"iTXt" if content.starts_with(b"XML:com.adobe.xmp") => (LeakKind::Xmp, "XMP".into()),
+        b"tEXt" | b"zTXt" | b"iTXt" => (LeakKind::Comment, "text".into()),
+        b"iCCP" => (LeakKind::ColourProfile, "colour profile".into()),
+        b"tIME" => (LeakKind::Comment, "time".into()),
+        b"acTL" | b"fcTL" | b"fdAT" => (LeakKind::SecondPicture, "animation".into()),
+        _ => (LeakKind::Unknown, format!("chunk '{}'", kind.escape_ascii())),
+    };
+    findings.add(leak, name, whole);
+}
+
+/// Inflates the data and hands it on; names what does not fit.
+fn stream(bytes: &[u8], data: &[Range<usize>], rows: &mut Rows<'_>, findings: &mut Findings) {
+    let mut state = InflateState::new_boxed(DataFormat::Zlib);
+    let mut buffer = vec![0; 1 << 16];
+    let mut ended = false;
+    for (index, range) in data.iter().enumerate() {
+        let mut input = &bytes[range.clone()];
+        loop {
+            if ended {
+                // All that follows the stream's end is slack, in this chunk and the next ones.
+                if !input.is_empty() {
+                    findings.add(LeakKind::Slack, "bytes behind the picture's data", range.end - input.len()..range.end);
+                }
+                break;
+            }
+            let result = inflate(&mut state, input, &mut buffer, MZFlush::None);
+            input = &input[result.bytes_consumed..];
+            rows.take(&buffer[..result.bytes_written]);
+            match result.status {
+                Ok(MZStatus::StreamEnd) => ended = true,
+                Ok(_) if result.bytes_consumed > 0 || result.bytes_written > 0 => {}
+                Err(miniz_oxide::MZError::Buf) | Ok(_) if input.is_empty() => break,
+                _ => {
+                    findings.add(LeakKind::Malformed, "data that can't be inflated", range.clone());
+                    return;
+                }
+            }
+            if rows.surplus > 0 {
+                findings.add(LeakKind::Slack, "more data than pixels", data[index].clone());
+                return;
+            }
+        }
+    }
+    if !ended {
+        let end = data.last().map_or(0, |r| r.end);
+        findings.add(LeakKind::Malformed, "data that ends too early", end..end);
+    }
+}
+
+/// Follows the rows as they come: filters undone where the pixels must be seen.
+struct Rows<'a> {
+    header: Header,
+    palette: Option<&'a [u8]>,
+    transparency: Option<&'a [u8]>,
+    row: Vec<u8>,
+    above: Vec<u8>,
+    filled: usize,
+    done: u32,
+    surplus: usize,
+    bad_filter: bool,
+    hidden: u64,
+    used: Box<[bool; 256]>,
+}
+
+impl<'a> Rows<'a> {
+    fn new(header: Header, palette: Option<&'a [u8]>, transparency: Option<&'a [u8]>) -> Self {
+        Self {
+            header,
+            palette,
+            transparency,
+            row: Vec::new(),
+            above: Vec::new(),
+            filled: 0,
+            done: 0,
+            surplus: 0,
+            bad_filter: false,
+            hidden: 0,
+            used: Box::new([false; 256]),
+        }
+    }
+
+    fn take(&mut self, mut data: &[u8]) {
+        let length = 1 + self.header.row_bytes();
+        while !data.is_empty() {
+            if self.done == self.header.height {
+                self.surplus += data.len();
+                return;
+            }
+            if self.row.is_empty() {
+                // Only now: a header alone must not make the reader allocate.
+                self.row = vec![0; length];
+                self.above = vec![0; length];
+            }
+            let part = data.len().min(length - self.filled);
+            self.row[self.filled..self.filled + part].copy_from_slice(&data[..part]);
+            self.filled += part;
+            data = &data[part..];
+            if self.filled == length {
+                self.filled = 0;
+                self.done += 1;
+                self.look();
+            }
+        }
+    }
+
+    /// Looks at one whole row.
+    fn look(&mut self) {
+        self.bad_filter |= self.row[0] > 4;
+        let alpha = matches!(self.header.colour, 4 | 6);
+        if !alpha && self.header.colour != 3 {
+            return;
+        }
+        unfilter(&mut self.row, &self.above, self.header.step());
+        let pixels = &self.row[1..];
+        if alpha {
+            let sample = usize::from(self.header.depth / 8);
+            let whole = sample * self.header.channels();
+            self.hidden += pixels
+                .chunks_exact(whole)
+                .filter(|p| p[whole - sample..].iter().all(|&b| b == 0) && p.iter().any(|&b| b != 0))
+                .count() as u64;
+        } else {
+            let depth = usize::from(self.header.depth);
+            for x in 0..self.header.width as usize {
+                let bit = x * depth;
+                let index = pixels[bit / 8] >> (8 - depth - bit % 8) & (0xFF >> (8 - depth)) as u8;
+                self.used[usize::from(index)] = true;
+            }
+        }
+        std::mem::swap(&mut self.row, &mut self.above);
+    }
+
+    fn finish(self, findings: &mut Findings) {
+        if self.done < self.header.height || self.filled > 0 {
+            findings.add(LeakKind::Malformed, "fewer rows than the header says", 0..0);
+        }
+        if self.bad_filter {
+            findings.add(LeakKind::Malformed, "a filter that does not exist", 0..0);
+        }
+        if self.hidden > 0 {
+            findings.add(LeakKind::HiddenPixels, format!("colours under {} transparent pixels", self.hidden), 0..0);
+        }
+        let entries = self.palette.map_or(0, |p| p.len() / 3);
+        if self.header.colour != 3 {
+            if self.palette.is_some() {
+                findings.add(LeakKind::Unused, "a palette that nothing uses", 0..self.palette.map_or(0, <[u8]>::len));
+            }
+            return;
+        }
+        let spare = (0..entries.min(256)).filter(|&i| !self.used[i]).count();
+        if spare > 0 || entries > 256 {
+            findings.add(LeakKind::Unused, format!("{spare} palette entries that nothing uses"), 0..3 * spare);
+        }
+        if self.transparency.is_some_and(|t| t.len() > entries) {
+            findings.add(LeakKind::Unused, "transparency of colours that are not there", 0..0);
+        }
+    }
+}
+
+/// Undoes a row's filter in place. `row` and `above` begin with the filter byte.
+fn unfilter(row: &mut [u8], above: &[u8], step: usize) {
+    let (filter, row) = match row.split_first_mut() {
+        Some((f, rest)) => (*f, rest),
+        None => return,
+    };
+    let above = &above[1..];
+    for i in 0..row.len() {
+        let left = if i >= step { row[i - step] } else { 0 };
+        let (up, corner) = (above[i], if i >= step { above[i - step] } else { 0 });
+        let predicted = match filter {
+            1 => left,
+            2 => up,
+            3 => ((u16::from(left) + u16::from(up)) / 2) as u8,
+            4 => paeth(left, up, corner),
+            _ => 0,
+        };
+        row[i] = row[i].wrapping_add(predicted);
+    }
+}
+
+fn paeth(left: u8, up: u8, corner: u8) -> u8 {
+    let p = i16::from(left) + i16::from(up) - i16::from(corner);
+    let distance = |v: u8| (p - i16::from(v)).abs();
+    let (a, b, c) = (distance(left), distance(up), distance(corner));
+    if a <= b && a <= c {
+        left
+    } else if b <= c {
+        up
+    } else {
+        corner
+    }
+}
+
+/// The CRC of PNG (ISO 3309), eight bytes at a time.
+fn crc32(bytes: &[u8]) -> u32 {
+    const TABLES: [[u32; 256]; 8] = tables();
+    let mut crc = u32::MAX;
+    let mut eights = bytes.chunks_exact(8);
+    for e in &mut eights {
+        let low = crc ^ u32::from_le_bytes([e[0], e[1], e[2], e[3]]);
+        crc = TABLES[7][(low & 0xFF) as usize]
+            ^ TABLES[6][(low >> 8 & 0xFF) as usize]
+            ^ TABLES[5][(low >> 16 & 0xFF) as usize]
+            ^ TABLES[4][(low >> 24) as usize]
+            ^ TABLES[3][usize::from(e[4])]
+            ^ TABLES[2][usize::from(e[5])]
+            ^ TABLES[1][usize::from(e[6])]
+            ^ TABLES[0][usize::from(e[7])];
+    }
+    for &byte in eights.remainder() {
+        crc = crc >> 8 ^ TABLES[0][((crc ^ u32::from(byte)) & 0xFF) as usize];
+    }
+    !crc
+}
+
+const fn tables() -> [[u32; 256]; 8] {
+    let mut tables = [[0; 256]; 8];
+    let mut i = 0;
+    while i < 256 {
+        let mut crc = i as u32;
+        let mut bit = 0;
+        while bit < 8 {
+            crc = if crc & 1 == 1 { crc >> 1 ^ 0xEDB8_8320 } else { crc >> 1 };
+            bit += 1;
+        }
+        tables[0][i] = crc;
+        i += 1;
+    }
+    let mut t = 1;
+    while t < 8 {
+        let mut i = 0;
+        while i < 256 {
+            let before = tables[t - 1][i];
+            tables[t][i] = before >> 8 ^ tables[0][(before & 0xFF) as usize];
+            i += 1;
+        }
+        t += 1;
+    }
+    tables
+}
