@@ -7,7 +7,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use crate::{decode::DecodeError, verify::VerifyError};
+use crate::{
+    decode::DecodeError, detect::DetectError, discover::DiscoverError, encode::EncodeError, redact::RedactError,
+    report::BoxesError, verify::VerifyError, write::WriteError,
+};
 
 /// A path as it may be shown: control characters and bytes that are not UTF-8 escaped.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -49,13 +52,35 @@ fn write_escaped(f: &mut fmt::Formatter<'_>, text: &str) -> fmt::Result {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
+    /// What was named makes no jobs.
+    #[error(transparent)]
+    Discover(#[from] DiscoverError),
+    /// The detector can't be set up.
+    #[error("{0}")]
+    Setup(DetectError),
+    /// The file with boxes can't be used.
+    #[error("{path}: {source}")]
+    Boxes {
+        /// The file with boxes.
+        path: ShownPath,
+        /// Why.
+        source: BoxesError,
+    },
     /// The input could not be read.
-    #[error("{path}: can't be read: {source}")]
+    #[error("{path}: can't be read ({source}); check its name and your right to read it")]
     Read {
         /// The input.
         path: ShownPath,
         /// Why.
         source: io::Error,
+    },
+    /// The input is too large to be read.
+    #[error("{path}: has more than {limit} MiB; raise --max-memory if you trust it")]
+    Huge {
+        /// The input.
+        path: ShownPath,
+        /// Largest size in MiB.
+        limit: u64,
     },
     /// The input could not be turned into pixels.
     #[error("{path}: {source}")]
@@ -65,12 +90,55 @@ pub enum Error {
         /// Why.
         source: DecodeError,
     },
-    /// The output holds more than pixels, and was not written.
+    /// The search for faces failed.
     #[error("{path}: {source}")]
-    Verify {
+    Detect {
+        /// The input.
+        path: ShownPath,
+        /// Why.
+        source: DetectError,
+    },
+    /// The picture could not be covered.
+    #[error("{path}: {source}")]
+    Redact {
+        /// The input.
+        path: ShownPath,
+        /// Why.
+        source: RedactError,
+    },
+    /// The covered picture could not be encoded.
+    #[error("{path}: {source}")]
+    Encode {
         /// The output.
         path: ShownPath,
-        /// What was found.
-        source: VerifyError,
+        /// Why.
+        source: EncodeError,
     },
+    /// The output could not be written, or did not pass the check.
+    #[error("{path}: {source}")]
+    Write {
+        /// The output.
+        path: ShownPath,
+        /// Why.
+        source: WriteError<VerifyError>,
+    },
+    /// A job panicked.
+    #[error("{path}: broke the program ({what}); report this as a bug, the other pictures are not touched by it")]
+    Panicked {
+        /// The input.
+        path: ShownPath,
+        /// What the panic said.
+        what: String,
+    },
+    /// A person asked to stop.
+    #[error("stopped; nothing partial was left")]
+    Interrupted,
+}
+
+impl Error {
+    /// Whether nothing more can be written, as the reader of standard output went away.
+    #[must_use]
+    pub const fn is_closed_pipe(&self) -> bool {
+        matches!(self, Self::Write { source: WriteError::Closed, .. })
+    }
 }

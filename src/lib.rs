@@ -16,6 +16,7 @@
 
 pub mod decode;
 pub mod detect;
+pub mod discover;
 pub mod encode;
 pub mod error;
 pub mod face;
@@ -23,11 +24,15 @@ pub mod format;
 pub mod frame;
 pub mod geometry;
 pub mod jpeg;
+pub mod pipeline;
 pub mod redact;
+pub mod report;
 pub mod verify;
+pub mod write;
 
 pub use error::{Error, ShownPath};
 pub use face::Face;
 pub use format::Format;
 pub use frame::Frame;
 pub use geometry::Rect;
+pub use pipeline::{run, Progress, Settings, Summary};

@@ -1,5 +1,7 @@
 //! Many boxes → faces. Covering is not counting: a box thrown away might have covered a neighbour.
 
+use std::collections::{BTreeSet, HashMap};
+
 use crate::face::Face;
 
 /// Non-maximum suppression: keeps a box unless a better one overlaps it by more than
@@ -16,30 +18,84 @@ pub fn suppress(mut faces: Vec<Face>, iou: f32) -> Vec<Face> {
     kept
 }
 
-/// Joins each box with the best one that overlaps it by more than `iou`; a face's rectangle is
-/// the hull of its boxes, so everything that any of them would have covered stays covered.
-/// Best first.
+/// Joins each box with the best one that it overlaps by more than `iou`. A face's rectangle is the
+/// hull of its boxes, those left out whose score is below `weak` times the best one's: faint boxes
+/// around a clear face say little of where it is, and much of the picture would be covered for
+/// nothing. Best first.
 #[must_use]
-pub fn merge(mut faces: Vec<Face>, iou: f32) -> Vec<Face> {
+pub fn merge(mut faces: Vec<Face>, iou: f32, weak: f32) -> Vec<Face> {
     sort(&mut faces);
-    let mut seeds: Vec<Face> = Vec::new();
+    let mut seeds = Seeds::default();
     let mut hulls: Vec<Face> = Vec::new();
     for face in faces {
-        let best = seeds
-            .iter()
-            .enumerate()
-            .map(|(i, s)| (i, s.rect.iou(&face.rect)))
-            .filter(|&(_, overlap)| overlap > iou)
-            .max_by(|a, b| a.1.total_cmp(&b.1));
-        match best {
-            Some((i, _)) => hulls[i].rect = hulls[i].rect.hull(&face.rect),
+        match seeds.nearest(&face, iou) {
+            Some((seed, index)) => {
+                if face.score >= weak * seed.score {
+                    hulls[index].rect = hulls[index].rect.hull(&face.rect);
+                }
+            }
             None => {
-                seeds.push(face);
+                seeds.add(face, hulls.len());
                 hulls.push(face);
             }
         }
     }
     hulls
+}
+
+/// The best box of each face, in squares of the picture, so that a crowd of thousands is not
+/// compared each with each.
+#[derive(Default)]
+struct Seeds {
+    squares: HashMap<(i32, i32, i32), Vec<(Face, usize)>>,
+    sizes: BTreeSet<i32>,
+}
+
+impl Seeds {
+    /// The power of two that holds the larger side: squares are as large as the boxes in them.
+    fn size(face: &Face) -> i32 {
+        face.rect.width().max(face.rect.height()).max(1.0).log2().ceil() as i32
+    }
+
+    fn square(face: &Face, size: i32) -> (i32, i32) {
+        let side = 2f32.powi(size);
+        let (x, y) = ((face.rect.x1 + face.rect.x2) / 2.0, (face.rect.y1 + face.rect.y2) / 2.0);
+        ((x / side).floor() as i32, (y / side).floor() as i32)
+    }
+
+    fn add(&mut self, face: Face, index: usize) {
+        let size = Self::size(&face);
+        let (x, y) = Self::square(&face, size);
+        self.sizes.insert(size);
+        self.squares.entry((size, x, y)).or_default().push((face, index));
+    }
+
+    /// The seed that `face` overlaps most, by more than `iou`.
+    fn nearest(&self, face: &Face, iou: f32) -> Option<(Face, usize)> {
+        let mut best: Option<(f32, Face, usize)> = None;
+        for &size in &self.sizes {
+            // Sides that differ by more than four overlap by less than a quarter.
+            if (Self::size(face) - size).abs() >= 3 && iou >= 0.25 {
+                continue;
+            }
+            // Centres of boxes that overlap are less than the larger side apart; where the face
+            // is the larger one, more squares are near.
+            let reach = 1 << (Self::size(face) - size).clamp(0, 8);
+            let (x, y) = Self::square(face, size);
+            for dy in -reach..=reach {
+                for dx in -reach..=reach {
+                    for (seed, index) in self.squares.get(&(size, x + dx, y + dy)).into_iter().flatten() {
+                        let overlap = seed.rect.iou(&face.rect);
+                        let better = best.is_none_or(|(o, _, i)| overlap > o || overlap == o && *index < i);
+                        if overlap > iou && better {
+                            best = Some((overlap, *seed, *index));
+                        }
+                    }
+                }
+            }
+        }
+        best.map(|(_, seed, index)| (seed, index))
+    }
 }
 
 /// Best score first; equal scores in reading order, so that the result does not depend on which

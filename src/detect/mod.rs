@@ -5,6 +5,7 @@
 //! [`rule`] are brought back to the picture and joined to faces ([`merge`]).
 
 pub mod family;
+pub mod manifest;
 pub mod merge;
 pub mod model;
 pub mod onnx;
@@ -31,8 +32,8 @@ use tiling::{Layout, Level, Tile};
 pub enum DetectError {
     /// ONNX Runtime is missing or does not fit.
     #[error(
-        "ONNX Runtime can't be loaded ({0}); run scripts/setup, or install onnxruntime 1.17 or newer \
-         and name its library with --onnxruntime FILE or ORT_DYLIB_PATH"
+        "ONNX Runtime can't be loaded ({0}); run `python3 scripts/setup.py`, or install onnxruntime 1.17 or \
+         newer and name its library with --onnxruntime FILE or ORT_DYLIB_PATH"
     )]
     Runtime(String),
     /// The model can't be used.
@@ -55,6 +56,9 @@ pub struct Options {
     pub min_face: f32,
     /// Boxes that overlap by more than this (IoU) are one face.
     pub merge: f32,
+    /// A box counts towards its face's rectangle if its score is at least this share of the best
+    /// one's, 0 to 1.
+    pub weak: f32,
     /// How the picture is cut.
     pub layout: Layout,
     /// In reduced copies, boxes lower than this (pixels of the copy) are passed over: the copy
@@ -87,6 +91,27 @@ impl std::fmt::Debug for Detector {
     }
 }
 
+impl Options {
+    /// The usual way to look, with this rule.
+    #[must_use]
+    pub const fn new(rule: Rule) -> Self {
+        Self { rule, min_face: MIN_FACE, merge: MERGE_IOU, weak: WEAK, layout: LAYOUT, reduced_min: REDUCED_MIN }
+    }
+}
+
+/// Least height of a face in pixels. Below, nobody can be recognised; found heights differ from
+/// true ones, so this lies under the 16 pixels that are meant.
+pub const MIN_FACE: f32 = 10.0;
+/// Boxes that overlap by more than this are one face.
+const MERGE_IOU: f32 = 0.3;
+/// A box counts towards a face's rectangle if it has at least this share of the best one's score.
+const WEAK: f32 = 0.5;
+/// In copies reduced for large faces, boxes lower than this are passed over.
+const REDUCED_MIN: f32 = 64.0;
+/// A picture of up to about a megapixel is searched whole; larger ones in windows of 0.6, so that
+/// a network needs about 110 MB at a time.
+const LAYOUT: Layout = Layout { whole: 1_120_000, tile: 600_000, overlap: 96, pad: 0, multiple: 32 };
+
 impl Detector {
     /// A detector whose threads each open their network with `open`.
     ///
@@ -109,7 +134,7 @@ impl Detector {
         for view in views(frame.pixels()) {
             boxes.extend(self.search(&view, options)?);
         }
-        Ok(merge::merge(boxes, options.merge))
+        Ok(merge::merge(boxes, options.merge, options.weak))
     }
 
     /// Boxes of one pass at native size, for measuring.

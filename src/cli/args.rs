@@ -1,0 +1,229 @@
+//! What was typed.
+
+use std::{ffi::OsString, path::PathBuf};
+
+use clap::{Args, CommandFactory, FromArgMatches, Parser, ValueEnum};
+use unface::{detect::rule::Sensitivity, Format, Rect};
+
+use super::{exit::Exit, messages};
+
+const USAGE: &str = "unface [OPTIONS] INPUT...\n       unface detect [OPTIONS] INPUT...";
+const AFTER: &str = "\
+Faces are missed sometimes: look at every picture before you post it. Clothes, tattoos, places and
+voices identify people too. `unface detect --help` is about finding faces without covering them.";
+
+/// Makes people in photos unrecognisable and strips everything else from the files.
+#[derive(Parser, Debug)]
+#[command(name = "unface", version, override_usage = USAGE, after_help = AFTER, max_term_width = 100)]
+pub struct Cover {
+    #[command(flatten)]
+    pub inputs: Inputs,
+
+    /// Output folder, or a file for a single input, or - [default: NAME.unface.SUFFIX beside the input]
+    #[arg(short, long, value_name = "PATH", help_heading = "Output")]
+    pub output: Option<OsString>,
+    /// Output format: jpg or png [default: the input's]
+    #[arg(long, value_name = "FORMAT", help_heading = "Output")]
+    pub format: Option<Format>,
+    /// JPEG quality, 1 to 100
+    #[arg(long, value_name = "N", default_value_t = unface::encode::DEFAULT_QUALITY, value_parser = clap::value_parser!(u8).range(1..=100), help_heading = "Output")]
+    pub quality: u8,
+    /// Replace outputs that exist
+    #[arg(long, conflicts_with = "skip_existing", help_heading = "Output")]
+    pub overwrite: bool,
+    /// Leave inputs alone whose output exists: goes on after a stop
+    #[arg(long, help_heading = "Output")]
+    pub skip_existing: bool,
+    /// Draw numbered outlines over the covered picture
+    #[arg(long, help_heading = "Output")]
+    pub preview_boxes: bool,
+    /// Only print what would be written where
+    #[arg(long, help_heading = "Output")]
+    pub dry_run: bool,
+    /// JSON lines on every input; ties names to faces, keep it as safe as the originals
+    #[arg(long, value_name = "FILE|-", help_heading = "Output")]
+    pub report: Option<OsString>,
+
+    /// With what faces are covered [default: blur, or image with --image]
+    #[arg(long, value_enum, value_name = "blur|pixelate|fill|image", hide_possible_values = true, help_heading = "Covering")]
+    pub effect: Option<EffectName>,
+    /// Averages across a face that blur and pixelate keep, 1 to 6; fewer tell less
+    #[arg(long, value_name = "N", default_value_t = unface::redact::effect::DEFAULT_CELLS, value_parser = clap::value_parser!(u32).range(1..=6), help_heading = "Covering")]
+    pub cells: u32,
+    /// Colour of fill, and behind --image
+    #[arg(long, value_name = "RRGGBB", default_value = "000000", value_parser = color, help_heading = "Covering")]
+    pub color: [u8; 3],
+    /// Picture to put over faces
+    #[arg(long, value_name = "FILE", help_heading = "Covering")]
+    pub image: Option<PathBuf>,
+    /// Size of what is covered, times the face's box, 1.3 to 5
+    #[arg(long, value_name = "FACTOR", default_value_t = unface::redact::LEAST_REGION, help_heading = "Covering")]
+    pub region: f32,
+    /// Cover one more place, in pixels of the upright picture (may be repeated)
+    #[arg(long, value_name = "X,Y,W,H", value_parser = place, allow_hyphen_values = true, help_heading = "Covering")]
+    pub cover: Vec<Rect>,
+    /// Cover these boxes, as `unface detect` prints them, instead of searching
+    #[arg(long, value_name = "FILE", help_heading = "Covering")]
+    pub boxes: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub finding: Finding,
+    #[command(flatten)]
+    pub reading: Reading,
+
+    /// Print the licences of all parts
+    #[arg(long, help_heading = "Other")]
+    pub licenses: bool,
+    /// Seed of the noise, for tests: whoever knows it can subtract the noise
+    #[arg(long, hide = true)]
+    pub seed: Option<u64>,
+}
+
+/// Finds faces and prints them as JSON lines; writes no pictures.
+#[derive(Parser, Debug)]
+#[command(name = "unface detect", bin_name = "unface detect", version, max_term_width = 100)]
+pub struct Detect {
+    #[command(flatten)]
+    pub inputs: Inputs,
+    #[command(flatten)]
+    pub finding: Finding,
+    /// One pass at native size, no size rule, no least size: for measuring a model
+    #[arg(long, help_heading = "Finding")]
+    pub raw: bool,
+    #[command(flatten)]
+    pub reading: Reading,
+}
+
+#[derive(Args, Debug)]
+pub struct Inputs {
+    /// Photos, folders, or - for standard input
+    #[arg(value_name = "INPUT")]
+    pub inputs: Vec<PathBuf>,
+    /// Take inputs from a list, a name a line
+    #[arg(long, value_name = "FILE|-", help_heading = "Input")]
+    pub files_from: Option<PathBuf>,
+    /// The same, names ended by NUL, as find -print0 writes them
+    #[arg(long, value_name = "FILE|-", conflicts_with = "files_from", help_heading = "Input")]
+    pub files_from0: Option<PathBuf>,
+}
+
+#[derive(Args, Debug)]
+pub struct Finding {
+    /// How readily something is taken for a face [default: normal]
+    #[arg(long, value_name = "low|normal|high|max", help_heading = "Finding")]
+    pub sensitivity: Option<Sensitivity>,
+    /// Least score instead of a sensitivity, 0 to 1, the same for every size
+    #[arg(long, value_name = "SCORE", conflicts_with = "sensitivity", value_parser = score, help_heading = "Finding")]
+    pub threshold: Option<f32>,
+    /// Pass over faces lower than this
+    #[arg(long, value_name = "PIXELS", default_value_t = unface::detect::MIN_FACE, value_parser = pixels, help_heading = "Finding")]
+    pub min_face: f32,
+    /// Another detector: a CenterFace, YuNet, UltraFace or SCRFD export
+    #[arg(long, value_name = "FILE", help_heading = "Finding")]
+    pub model: Option<PathBuf>,
+    /// The ONNX Runtime library
+    #[arg(long, value_name = "FILE", help_heading = "Finding")]
+    pub onnxruntime: Option<PathBuf>,
+}
+
+#[derive(Args, Debug)]
+pub struct Reading {
+    /// Take what is there of damaged pictures
+    #[arg(long, help_heading = "Reading")]
+    pub allow_damaged: bool,
+    /// EXIF orientation, 1 to 8, instead of what the files say
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=8), help_heading = "Reading")]
+    pub orientation: Option<u8>,
+    /// Largest decoded picture in MiB
+    #[arg(long, value_name = "MIB", default_value_t = 512, value_parser = clap::value_parser!(u64).range(1..=1 << 20), help_heading = "Reading")]
+    pub max_memory: u64,
+    /// Pictures at the same time [default: number of cores]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024), help_heading = "Other")]
+    pub jobs: Option<u16>,
+    /// Exit with 1 if a picture shows no face
+    #[arg(long, help_heading = "Other")]
+    pub strict: bool,
+    /// Say only what went wrong
+    #[arg(short, long, help_heading = "Other")]
+    pub quiet: bool,
+}
+
+#[derive(ValueEnum, Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EffectName {
+    Blur,
+    Pixelate,
+    Fill,
+    Image,
+}
+
+fn color(text: &str) -> Result<[u8; 3], String> {
+    let digits = text.strip_prefix('#').unwrap_or(text);
+    let value = (digits.len() == 6 && digits.bytes().all(|b| b.is_ascii_hexdigit()))
+        .then(|| u32::from_str_radix(digits, 16).ok())
+        .flatten();
+    value.map(|v| [(v >> 16) as u8, (v >> 8) as u8, v as u8]).ok_or_else(|| "use six hexadecimal digits, such as 00ff00".into())
+}
+
+fn score(text: &str) -> Result<f32, String> {
+    text.parse().ok().filter(|v| (0.0..=1.0).contains(v)).ok_or_else(|| "use a number from 0 to 1".into())
+}
+
+fn pixels(text: &str) -> Result<f32, String> {
+    text.parse().ok().filter(|v| (0.0..=1e5).contains(v)).ok_or_else(|| "use a number of pixels".into())
+}
+
+fn place(text: &str) -> Result<Rect, String> {
+    let wrong = || "use X,Y,W,H in pixels, such as 10,20,300,200".to_string();
+    let numbers: Vec<f32> = text.split(',').map(|n| n.trim().parse()).collect::<Result<_, _>>().map_err(|_| wrong())?;
+    match numbers[..] {
+        [x, y, w, h] if numbers.iter().all(|n| n.is_finite()) && w > 0.0 && h > 0.0 => Ok(Rect::new(x, y, x + w, y + h)),
+        _ => Err(wrong()),
+    }
+}
+
+/// What is to be done.
+pub enum Command {
+    Cover(Box<Cover>),
+    Detect(Box<Detect>),
+}
+
+/// Clap's own answer: help, version or what is wrong with the command.
+pub struct Answer(clap::Error);
+
+impl Answer {
+    pub fn print(self) -> Exit {
+        let asked = !self.0.use_stderr();
+        if asked {
+            let _ = messages::out(self.0.render().to_string().trim_end());
+            Exit::Done
+        } else {
+            messages::line(self.0.render().to_string().trim_end());
+            Exit::Usage
+        }
+    }
+}
+
+impl Command {
+    /// Reads the arguments. The main job has no subcommand, so `detect` counts only as the first
+    /// word; a file of that name is `./detect`.
+    pub fn parse(args: impl Iterator<Item = OsString>) -> Result<Self, Answer> {
+        let mut args: Vec<OsString> = args.collect();
+        if args.get(1).is_some_and(|a| a == "detect") {
+            args.remove(1);
+            return read::<Detect>(args).map(|a| Self::Detect(Box::new(a)));
+        }
+        read::<Cover>(args).map(|a| Self::Cover(Box::new(a)))
+    }
+
+    /// Whether a picture without a face counts as a failure.
+    pub fn strict(&self) -> bool {
+        match self {
+            Self::Cover(a) => a.reading.strict,
+            Self::Detect(a) => a.reading.strict,
+        }
+    }
+}
+
+fn read<T: CommandFactory + FromArgMatches>(args: Vec<OsString>) -> Result<T, Answer> {
+    T::command().try_get_matches_from(args).and_then(|m| T::from_arg_matches(&m)).map_err(Answer)
+}

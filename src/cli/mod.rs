@@ -1,0 +1,115 @@
+//! The command line. The library knows no terminal; this knows nothing else.
+
+mod args;
+mod exit;
+mod messages;
+mod places;
+mod progress;
+mod settings;
+
+use std::sync::{
+    atomic::{AtomicUsize, Ordering},
+    Arc,
+};
+
+use unface::{pipeline, report::Line, Error};
+
+use args::Command;
+pub use exit::Exit;
+use progress::Teller;
+use settings::Resolved;
+
+/// Runs the program.
+pub fn main() -> Exit {
+    let command = match Command::parse(std::env::args_os()) {
+        Ok(command) => command,
+        Err(answer) => return answer.print(),
+    };
+    let stop = Arc::new(AtomicUsize::new(0));
+    on_interrupt(Arc::clone(&stop));
+    match run(command, stop) {
+        Ok(exit) => exit,
+        Err(refusal) => {
+            if !refusal.message.is_empty() {
+                messages::error(&refusal.message);
+            }
+            refusal.exit
+        }
+    }
+}
+
+/// What to say when the program itself broke.
+pub fn broken() -> Exit {
+    unface::write::remove_all();
+    messages::error("the program broke; report this as a bug. What was finished is sound, nothing partial was left");
+    Exit::Failed
+}
+
+/// Why a run was not begun, or could not go on.
+struct Refusal {
+    message: String,
+    exit: Exit,
+}
+
+impl From<Error> for Refusal {
+    fn from(error: Error) -> Self {
+        let exit = Exit::of(&error);
+        Self { message: error.to_string(), exit }
+    }
+}
+
+fn usage(message: impl Into<String>) -> Refusal {
+    Refusal { message: message.into(), exit: Exit::Usage }
+}
+
+fn run(command: Command, stop: Arc<AtomicUsize>) -> Result<Exit, Refusal> {
+    let strict = command.strict();
+    let resolved = Resolved::new(command)?;
+    if resolved.dry_run {
+        return dry_run(&resolved);
+    }
+    let detector = resolved.detector()?;
+    let settings = resolved.settings(detector.as_ref())?;
+    let teller = Teller::new(stop, resolved.quiet, resolved.records()?, resolved.detects);
+    let summary = pipeline::run(&settings, &teller);
+    teller.end();
+    let summary = summary?;
+    if !resolved.quiet || summary.failed > 0 || summary.interrupted {
+        messages::line(&progress::summary(&summary, resolved.detects));
+    }
+    Ok(Exit::after(&summary, strict))
+}
+
+fn dry_run(resolved: &Resolved) -> Result<Exit, Refusal> {
+    let plan = pipeline::plan(&resolved.request)?;
+    for (path, error) in &plan.failed {
+        messages::error(&format!("{}: can't be read ({error})", unface::ShownPath(path.clone())));
+    }
+    for line in plan.jobs.iter().map(progress::planned) {
+        if messages::out(&line).is_err() {
+            return Ok(Exit::Failed);
+        }
+    }
+    Ok(if plan.failed.is_empty() { Exit::Done } else { Exit::Failed })
+}
+
+/// The first Ctrl-C lets the pictures in flight be dropped cleanly, the second ends at once.
+fn on_interrupt(stop: Arc<AtomicUsize>) {
+    let handler = move || {
+        if stop.fetch_add(1, Ordering::SeqCst) == 0 {
+            messages::line("stopping; press again to stop at once");
+        } else {
+            unface::write::remove_all();
+            std::process::exit(Exit::Interrupted.code());
+        }
+    };
+    // Without a handler Ctrl-C ends the program at once, which leaves nothing partial either.
+    let _ = ctrlc::set_handler(handler);
+}
+
+/// One JSON line for a picture that was searched.
+fn boxes_line(outcome: &pipeline::Outcome) -> Option<String> {
+    let record = &outcome.record;
+    let line = Line::new(outcome.source.path(), record.width?, record.height?, record.faces.clone());
+    serde_json::to_string(&line).ok()
+}

@@ -1,0 +1,155 @@
+//! What a person sees while it works. The only file that names indicatif.
+
+use std::{
+    io::{self, IsTerminal, Write},
+    path::PathBuf,
+    sync::{
+        atomic::{AtomicUsize, Ordering},
+        Arc, Mutex, OnceLock, PoisonError,
+    },
+    time::Duration,
+};
+
+use indicatif::{ProgressBar, ProgressStyle};
+use unface::{
+    discover::{Job, Output},
+    pipeline::Outcome,
+    report::Status,
+    Progress, ShownPath, Summary,
+};
+
+use super::{boxes_line, messages};
+
+/// Most names in the closing line.
+const MOST_NAMES: usize = 8;
+
+/// Tells of each input as it is finished.
+pub struct Teller {
+    stop: Arc<AtomicUsize>,
+    quiet: bool,
+    records: Option<Mutex<Box<dyn Write + Send>>>,
+    detects: bool,
+    bar: OnceLock<ProgressBar>,
+    faces: AtomicUsize,
+}
+
+impl Teller {
+    pub fn new(stop: Arc<AtomicUsize>, quiet: bool, records: Option<Box<dyn Write + Send>>, detects: bool) -> Self {
+        let records = records.map(Mutex::new);
+        Self { stop, quiet, records, detects, bar: OnceLock::new(), faces: AtomicUsize::new(0) }
+    }
+
+    /// Takes the bar away.
+    pub fn end(&self) {
+        if let Some(bar) = self.bar.get() {
+            bar.finish_and_clear();
+        }
+    }
+}
+
+impl Progress for Teller {
+    fn planned(&self, jobs: usize) {
+        if self.quiet || !io::stderr().is_terminal() || jobs == 0 {
+            return;
+        }
+        let bar = messages::bars().add(ProgressBar::new(jobs as u64));
+        if let Ok(style) =
+            ProgressStyle::with_template("{wide_bar} {pos}/{len} pictures, {msg}, {per_sec}, {eta} left")
+        {
+            bar.set_style(style);
+        }
+        bar.set_message("0 faces");
+        bar.enable_steady_tick(Duration::from_millis(250));
+        let _ = self.bar.set(bar);
+    }
+
+    fn finished(&self, outcome: &Outcome) -> io::Result<()> {
+        let record = &outcome.record;
+        let faces = self.faces.fetch_add(record.faces.len(), Ordering::Relaxed) + record.faces.len();
+        if let Some(error) = &outcome.error {
+            messages::error(&error.to_string());
+        } else if let Some(damage) = &record.damage {
+            messages::line(&format!("{}: damaged, covered what is there ({damage})", shown(outcome)));
+        }
+        if let Some(bar) = self.bar.get() {
+            bar.set_message(format!("{faces} faces"));
+            bar.inc(1);
+        } else if !self.quiet && outcome.error.is_none() && !self.detects {
+            messages::line(&plain(outcome));
+        }
+        if self.detects {
+            if let (Status::Done, Some(line)) = (record.status, boxes_line(outcome)) {
+                messages::out(&line)?;
+            }
+        }
+        if let Some(records) = &self.records {
+            let mut sink = records.lock().unwrap_or_else(PoisonError::into_inner);
+            serde_json::to_writer(&mut *sink, record).map_err(io::Error::from)?;
+            sink.write_all(b"\n")?;
+            sink.flush()?;
+        }
+        Ok(())
+    }
+
+    fn stop(&self) -> bool {
+        self.stop.load(Ordering::Relaxed) > 0
+    }
+}
+
+fn shown(outcome: &Outcome) -> ShownPath {
+    ShownPath(outcome.source.path().to_path_buf())
+}
+
+fn plain(outcome: &Outcome) -> String {
+    let record = &outcome.record;
+    match record.status {
+        Status::Done => {
+            let output = record.output.as_deref().map_or_else(String::new, |o| format!(" → {}", ShownPath(PathBuf::from(o))));
+            format!("{}: {}{output}", shown(outcome), count(record.faces.len(), "face"))
+        }
+        Status::Skipped => format!("{}: skipped, its output is there", shown(outcome)),
+        Status::PassedOver => format!("{}: passed over, no picture", shown(outcome)),
+        Status::Failed => format!("{}: failed", shown(outcome)),
+    }
+}
+
+fn count(n: usize, what: &str) -> String {
+    format!("{n} {what}{}", if n == 1 { "" } else { "s" })
+}
+
+/// The line of a dry run.
+pub fn planned(job: &Job) -> String {
+    let source = ShownPath(job.source.path().to_path_buf());
+    match (&job.output, job.skip) {
+        (Some(_), true) => format!("{source}: would be skipped, its output is there"),
+        (Some(Output::File(path)), _) => format!("{source} → {}", ShownPath(path.clone())),
+        (Some(Output::Stdout), _) => format!("{source} → standard output"),
+        (None, _) => format!("{source}: not a picture that is read"),
+    }
+}
+
+/// The closing line.
+pub fn summary(summary: &Summary, detects: bool) -> String {
+    let mut parts = vec![
+        format!("{} {}", count(summary.done, "picture"), if detects { "searched" } else { "done" }),
+        format!("{} {}", count(summary.faces, "face"), if detects { "found" } else { "covered" }),
+    ];
+    if !summary.without_faces.is_empty() {
+        let names: Vec<_> =
+            summary.without_faces.iter().take(MOST_NAMES).map(|p| ShownPath(p.clone()).to_string()).collect();
+        let more = summary.without_faces.len().saturating_sub(MOST_NAMES);
+        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+        parts.push(format!("{} without a face, have a look: {}{more}", summary.without_faces.len(), names.join(", ")));
+    }
+    if summary.skipped > 0 {
+        parts.push(format!("{} skipped", summary.skipped));
+    }
+    if summary.passed_over > 0 {
+        parts.push(format!("{} passed over as no pictures", summary.passed_over));
+    }
+    parts.push(format!("{} failed", summary.failed));
+    if summary.interrupted {
+        parts.push("stopped before the end; --skip-existing goes on from here".into());
+    }
+    parts.join("; ")
+}

@@ -1,0 +1,317 @@
+//! What was named → jobs: one input and one output name each, all settled before any work.
+//!
+//! Folders are walked as `fd` does it: hidden files are left out and symbolic links inside are not
+//! followed; but ignore files (`.gitignore` and the like) are not obeyed, as a photo that a rule
+//! for programmers hides would stay uncovered without a word.
+
+mod name;
+mod walk;
+
+use std::{
+    collections::{HashMap, HashSet},
+    ffi::OsString,
+    fs, io,
+    path::{Path, PathBuf},
+};
+
+use crate::{error::ShownPath, format::Format};
+pub use name::OWN_MARK;
+
+/// Where a picture comes from.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Source {
+    /// A file.
+    File(PathBuf),
+    /// Standard input.
+    Stdin,
+}
+
+impl Source {
+    /// Its name as it may be printed: `-` for standard input.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        match self {
+            Self::File(path) => path,
+            Self::Stdin => Path::new("-"),
+        }
+    }
+}
+
+/// Where a picture goes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Output {
+    /// A file.
+    File(PathBuf),
+    /// Standard output.
+    Stdout,
+}
+
+/// One picture to be made safe.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Job {
+    /// Where it comes from.
+    pub source: Source,
+    /// Whether a person named it; what was found in a folder may turn out to be no picture.
+    pub named: bool,
+    /// Where it goes; `None` for a file that is not a photo of a kind that is read.
+    pub output: Option<Output>,
+    /// The output's format; `None` as above.
+    pub format: Option<Format>,
+    /// The output is there already and is to be left alone.
+    pub skip: bool,
+}
+
+/// What was named.
+#[derive(Debug, Clone, Default)]
+pub struct Request {
+    /// Files, folders and `-`, in order.
+    pub inputs: Vec<PathBuf>,
+    /// Paths that came in a list: relative ones keep their folders in the output.
+    pub listed: Vec<PathBuf>,
+    /// Whether there was a list, even an empty one.
+    pub list: bool,
+    /// What `-o` was given.
+    pub output: Option<OsString>,
+    /// The output's format, if not the input's.
+    pub format: Option<Format>,
+    /// Existing outputs may be replaced.
+    pub overwrite: bool,
+    /// Inputs whose output exists are left alone.
+    pub skip_existing: bool,
+    /// Nothing is to be written: jobs get no outputs.
+    pub look_only: bool,
+}
+
+/// What came of it.
+#[derive(Debug, Default)]
+pub struct Plan {
+    /// In order: as named, folders by name.
+    pub jobs: Vec<Job>,
+    /// What could not be looked at.
+    pub failed: Vec<(PathBuf, io::Error)>,
+    /// Links and special files inside folders, which are not opened.
+    pub passed_over: usize,
+}
+
+/// Why there is nothing to be done. The text says what is wrong and what to do.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum DiscoverError {
+    /// Nothing was named.
+    #[error("no input; name photos, folders or - for standard input")]
+    NoInput,
+    /// Several pictures into one place.
+    #[error("several pictures can't go into one output; name a folder with -o FOLDER/")]
+    SeveralIntoOne,
+    /// `-o FILE` with a suffix that is no format.
+    #[error("{0}: its suffix names no format; use .jpg or .png, or end it with / for a folder")]
+    Suffix(ShownPath),
+    /// An output of an earlier run was named.
+    #[error("{0}: is unface's own output; name the original")]
+    OwnOutput(ShownPath),
+    /// The outputs would fall among the inputs.
+    #[error("{0}: is both input and output folder; choose another folder with -o")]
+    SameFolder(ShownPath),
+    /// An input lies where the outputs go.
+    #[error("{0}: lies in the output folder; choose another folder with -o")]
+    InsideOutput(ShownPath),
+    /// Two inputs, one name.
+    #[error("{0}: two inputs would get this name ({1} and {2}); run them separately with different -o")]
+    Collision(ShownPath, ShownPath, ShownPath),
+    /// An output would replace an input.
+    #[error("{0}: is an input of this run and would be overwritten by the copy of {1}; choose another -o")]
+    OverInput(ShownPath, ShownPath),
+    /// An output exists.
+    #[error("{0}: exists already; use --overwrite to replace, --skip-existing to go on after a stop, or another -o")]
+    Exists(ShownPath),
+    /// `-` more than once.
+    #[error("-: standard input can be named once only")]
+    StdinTwice,
+}
+
+/// One input before it has an output.
+struct Entry {
+    source: Source,
+    named: bool,
+    /// The name below an output folder.
+    below: PathBuf,
+}
+
+enum Target {
+    Nowhere,
+    Beside,
+    File(PathBuf),
+    Folder(PathBuf),
+    Stdout,
+}
+
+/// Settles all jobs. `format_of` says what photo a file holds by its content, `None` for anything
+/// that is not read; it is asked once for each file.
+///
+/// # Errors
+/// [`DiscoverError`] before any work.
+pub fn plan(request: &Request, format_of: impl Fn(&Source) -> Option<Format>) -> Result<Plan, DiscoverError> {
+    if request.inputs.is_empty() && !request.list {
+        return Err(DiscoverError::NoInput);
+    }
+    let target = if request.look_only { Target::Nowhere } else { target(request)? };
+    let mut plan = Plan::default();
+    let entries = entries(request, &target, &mut plan)?;
+    if matches!(target, Target::File(_) | Target::Stdout) && entries.len() > 1 {
+        return Err(DiscoverError::SeveralIntoOne);
+    }
+    for entry in &entries {
+        let found = format_of(&entry.source);
+        // Standard input is looked at later; a name must be known now.
+        let format = found.map(|f| wanted(request, &target, f));
+        let output = format.and_then(|format| output(entry, &target, format, false));
+        plan.jobs.push(Job { source: entry.source.clone(), named: entry.named, output, format, skip: false });
+    }
+    part(&mut plan.jobs, &entries, &target)?;
+    guard_inputs(&plan.jobs)?;
+    for job in &mut plan.jobs {
+        let Some(Output::File(path)) = &job.output else { continue };
+        if !request.overwrite && fs::symlink_metadata(path).is_ok() {
+            if !request.skip_existing {
+                return Err(DiscoverError::Exists(path.as_path().into()));
+            }
+            job.skip = true;
+        }
+    }
+    Ok(plan)
+}
+
+fn wanted(request: &Request, target: &Target, found: Format) -> Format {
+    let by_name = match target {
+        Target::File(path) => Format::from_path(path),
+        _ => None,
+    };
+    request.format.or(by_name).unwrap_or(found)
+}
+
+fn target(request: &Request) -> Result<Target, DiscoverError> {
+    let only_stdin = request.inputs.len() == 1 && request.inputs[0] == Path::new("-") && !request.list;
+    let Some(output) = &request.output else {
+        return Ok(if only_stdin { Target::Stdout } else { Target::Beside });
+    };
+    if output == "-" {
+        return Ok(Target::Stdout);
+    }
+    let path = PathBuf::from(output);
+    let folder = path.is_dir()
+        || output.as_encoded_bytes().last().is_some_and(|&b| std::path::is_separator(b as char))
+        || request.list
+        || request.inputs.len() > 1
+        || request.inputs.iter().any(|i| i.is_dir());
+    if folder {
+        return Ok(Target::Folder(path));
+    }
+    if Format::from_path(&path).is_none() && request.format.is_none() {
+        return Err(DiscoverError::Suffix(path.as_path().into()));
+    }
+    Ok(Target::File(path))
+}
+
+fn entries(request: &Request, target: &Target, plan: &mut Plan) -> Result<Vec<Entry>, DiscoverError> {
+    let outputs = match target {
+        Target::Folder(folder) => fs::canonicalize(folder).ok(),
+        _ => None,
+    };
+    let mut entries = Vec::new();
+    let mut seen = HashSet::new();
+    let mut stdin = false;
+    let named = request.inputs.iter().map(|p| (p, false));
+    for (path, listed) in named.chain(request.listed.iter().map(|p| (p, true))) {
+        if path == Path::new("-") && !listed {
+            if std::mem::replace(&mut stdin, true) {
+                return Err(DiscoverError::StdinTwice);
+            }
+            entries.push(Entry { source: Source::Stdin, named: true, below: PathBuf::from("stdin") });
+            continue;
+        }
+        let whole = fs::canonicalize(path).ok();
+        if let (Some(whole), Some(outputs)) = (&whole, &outputs) {
+            if whole == outputs {
+                return Err(DiscoverError::SameFolder(path.as_path().into()));
+            }
+            if whole.starts_with(outputs) {
+                return Err(DiscoverError::InsideOutput(path.as_path().into()));
+            }
+        }
+        if path.is_dir() {
+            walk::folder(path, outputs.as_deref(), plan, |file, below| {
+                let key = fs::canonicalize(&file).unwrap_or_else(|_| file.clone());
+                if seen.insert(key) {
+                    entries.push(Entry { source: Source::File(file), named: false, below });
+                }
+            });
+            continue;
+        }
+        if name::is_own_output(path) && !request.look_only {
+            return Err(DiscoverError::OwnOutput(path.as_path().into()));
+        }
+        // A file that is not there is a job all the same: it must be counted as failed.
+        if seen.insert(whole.unwrap_or_else(|| path.clone())) {
+            let below = if listed { name::kept_folders(path) } else { name::file_only(path) };
+            entries.push(Entry { source: Source::File(path.clone()), named: true, below });
+        }
+    }
+    Ok(entries)
+}
+
+fn output(entry: &Entry, target: &Target, format: Format, keep_suffix: bool) -> Option<Output> {
+    Some(match target {
+        Target::Nowhere => return None,
+        Target::Stdout => Output::Stdout,
+        Target::File(path) => Output::File(path.clone()),
+        Target::Folder(folder) => Output::File(folder.join(name::with_format(&entry.below, format, keep_suffix))),
+        Target::Beside => Output::File(match &entry.source {
+            Source::Stdin => PathBuf::from(format!("stdin{OWN_MARK}.{}", format.suffix())),
+            Source::File(path) => name::beside(path, format, keep_suffix),
+        }),
+    })
+}
+
+/// Inputs that would get one name keep their old suffixes; if that is not enough, nothing is done.
+fn part(jobs: &mut [Job], entries: &[Entry], target: &Target) -> Result<(), DiscoverError> {
+    let key = |job: &Job| match &job.output {
+        Some(Output::File(path)) => Some(name::comparable(path)),
+        _ => None,
+    };
+    let mut count: HashMap<PathBuf, usize> = HashMap::new();
+    for job in jobs.iter() {
+        key(job).into_iter().for_each(|k| *count.entry(k).or_default() += 1);
+    }
+    for (job, entry) in jobs.iter_mut().zip(entries) {
+        let taken = key(job).is_some_and(|k| count.get(&k).is_some_and(|&n| n > 1));
+        if let (true, Some(format)) = (taken, job.format) {
+            job.output = output(entry, target, format, true);
+        }
+    }
+    let mut first: HashMap<PathBuf, &Path> = HashMap::new();
+    for job in jobs.iter() {
+        let (Some(k), Some(Output::File(path))) = (key(job), &job.output) else { continue };
+        if let Some(other) = first.insert(k, job.source.path()) {
+            return Err(DiscoverError::Collision(path.as_path().into(), other.into(), job.source.path().into()));
+        }
+    }
+    Ok(())
+}
+
+/// No output may be an input of the same run, also not through links.
+fn guard_inputs(jobs: &[Job]) -> Result<(), DiscoverError> {
+    let inputs: HashSet<PathBuf> = jobs
+        .iter()
+        .filter_map(|job| match &job.source {
+            Source::File(path) => fs::canonicalize(path).ok(),
+            Source::Stdin => None,
+        })
+        .collect();
+    for job in jobs {
+        let Some(Output::File(path)) = &job.output else { continue };
+        if fs::canonicalize(path).is_ok_and(|whole| inputs.contains(&whole)) {
+            return Err(DiscoverError::OverInput(path.as_path().into(), job.source.path().into()));
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,273 @@
+//! Joins the rooms: the only one that knows several of them.
+
+mod crew;
+mod photo;
+
+use std::{
+    collections::HashSet,
+    io::{self, Read},
+    path::PathBuf,
+    sync::{Mutex, PoisonError},
+};
+
+use crate::{
+    decode, detect,
+    discover::{self, Job, Source},
+    error::Error,
+    geometry::Rect,
+    redact,
+    report::{names, Boxes, Record, Status, VERSION},
+};
+
+/// Who is told of what happens, and may say stop.
+pub trait Progress: Sync {
+    /// All jobs are known: so many inputs.
+    fn planned(&self, _jobs: usize) {}
+
+    /// One input is finished; in the order of the inputs.
+    ///
+    /// # Errors
+    /// When it can't be told (a report that can't be written): the run ends.
+    fn finished(&self, outcome: &Outcome) -> io::Result<()>;
+
+    /// Whether to stop: what is in flight is dropped, nothing partial is left.
+    fn stop(&self) -> bool {
+        false
+    }
+}
+
+/// What becomes of the pictures.
+#[derive(Debug)]
+pub enum Task {
+    /// Cover, verify, write.
+    Cover {
+        /// How to cover.
+        redact: redact::Options,
+        /// JPEG quality, 1 to 100.
+        quality: u8,
+        /// Further places to cover, in pixels of the upright picture.
+        places: Vec<Rect>,
+        /// Draw numbered outlines over the covered picture.
+        preview: bool,
+        /// Seed of the noise, for tests; `None` draws it from the system.
+        seed: Option<u64>,
+    },
+    /// Look for faces only.
+    Detect,
+}
+
+/// Where faces come from.
+#[derive(Debug)]
+pub enum Faces<'a> {
+    /// From the network.
+    Search(&'a detect::Detector, detect::Options),
+    /// From the network in one plain pass, for measuring it.
+    Raw(&'a detect::Detector, detect::Raw),
+    /// From a file that a person may have edited.
+    Given(Boxes),
+}
+
+/// A whole run, resolved.
+#[derive(Debug)]
+pub struct Settings<'a> {
+    /// What was named.
+    pub request: discover::Request,
+    /// What may be decoded.
+    pub decode: decode::Options,
+    /// Where faces come from.
+    pub faces: Faces<'a>,
+    /// What becomes of the pictures.
+    pub task: Task,
+    /// Pictures worked on at the same time, at least 1; their windows go to rayon's global pool.
+    pub workers: usize,
+    /// Pixels held at the same time, in bytes; one picture alone may need more.
+    pub memory: u64,
+}
+
+/// One input's fate.
+#[derive(Debug)]
+pub struct Outcome {
+    /// The input.
+    pub source: Source,
+    /// The report's line on it.
+    pub record: Record,
+    /// Why it failed.
+    pub error: Option<Error>,
+}
+
+/// A run in numbers.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub struct Summary {
+    /// Covered, verified and written (or, without covering, searched).
+    pub done: usize,
+    /// Faces in them.
+    pub faces: usize,
+    /// Those without any face or place, by name.
+    pub without_faces: Vec<PathBuf>,
+    /// Outputs that were there already.
+    pub skipped: usize,
+    /// Files in folders that are no pictures, links, special files.
+    pub passed_over: usize,
+    /// Inputs of which nothing was written.
+    pub failed: usize,
+    /// A person stopped the run.
+    pub interrupted: bool,
+    /// The reader of standard output went away.
+    pub closed: bool,
+}
+
+/// Runs everything, in the order of the inputs.
+///
+/// # Errors
+/// When nothing can be begun ([`Error::Discover`]) or `progress` fails. What happens to single
+/// inputs is told to `progress` and counted in the [`Summary`].
+pub fn run(settings: &Settings<'_>, progress: &dyn Progress) -> Result<Summary, Error> {
+    let limit = settings.decode.max_memory.saturating_add(settings.decode.max_metadata);
+    let wants_stdin = settings.request.inputs.iter().any(|i| i.as_os_str() == "-");
+    let stdin = if wants_stdin { Some(read_stdin(limit)) } else { None };
+    let stdin_bytes = stdin.as_ref().and_then(|s| s.as_ref().ok());
+    let plan = discover::plan(&settings.request, |source| format_of(source, stdin_bytes))?;
+    progress.planned(plan.jobs.len() + plan.failed.len());
+    let mut summary = Summary { passed_over: plan.passed_over, ..Summary::default() };
+    let shop = Shop { settings, stdin: Mutex::new(stdin), swept: Mutex::new(HashSet::new()), limit };
+    for (path, source) in plan.failed {
+        let source = Error::Read { path: path.as_path().into(), source };
+        tell(&mut summary, progress, &Outcome::failed(Source::File(path), source))?;
+    }
+    let mut told = Ok(());
+    let stopped = crew::work(&plan.jobs, settings, |job| shop.work(job, progress), progress, |outcome| {
+        told = tell(&mut summary, progress, &outcome);
+        told.is_ok() && !summary.closed
+    });
+    told?;
+    summary.interrupted = stopped && progress.stop();
+    Ok(summary)
+}
+
+fn tell(summary: &mut Summary, progress: &dyn Progress, outcome: &Outcome) -> Result<(), Error> {
+    summary.count(outcome);
+    progress.finished(outcome).map_err(|source| {
+        let closed = source.kind() == io::ErrorKind::BrokenPipe;
+        let source = if closed { crate::write::WriteError::Closed } else { source.into() };
+        Error::Write { path: std::path::Path::new("the report").into(), source }
+    })
+}
+
+impl Summary {
+    fn count(&mut self, outcome: &Outcome) {
+        match outcome.record.status {
+            Status::Done => {
+                self.done += 1;
+                self.faces += outcome.record.faces.len();
+                if outcome.record.faces.is_empty() && outcome.record.places.is_empty() {
+                    self.without_faces.push(outcome.source.path().to_path_buf());
+                }
+            }
+            Status::Skipped => self.skipped += 1,
+            Status::PassedOver => self.passed_over += 1,
+            Status::Failed => self.failed += 1,
+        }
+        self.closed |= outcome.error.as_ref().is_some_and(Error::is_closed_pipe);
+    }
+}
+
+impl Outcome {
+    fn new(source: Source, status: Status) -> Self {
+        let (path, path_hex) = names(source.path());
+        let record = Record {
+            version: VERSION,
+            path,
+            path_hex,
+            output: None,
+            status,
+            width: None,
+            height: None,
+            faces: Vec::new(),
+            places: Vec::new(),
+            dropped: Vec::new(),
+            damage: None,
+            error: None,
+        };
+        Self { source, record, error: None }
+    }
+
+    fn failed(source: Source, error: Error) -> Self {
+        let mut outcome = Self::new(source, Status::Failed);
+        outcome.record.error = Some(error.to_string());
+        outcome.error = Some(error);
+        outcome
+    }
+}
+
+/// What a run would do, without doing it. Standard input is not read.
+///
+/// # Errors
+/// [`Error::Discover`].
+pub fn plan(request: &discover::Request) -> Result<discover::Plan, Error> {
+    Ok(discover::plan(request, |source| format_of(source, None))?)
+}
+
+fn read_stdin(limit: u64) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    io::stdin().lock().take(limit.saturating_add(1)).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+fn format_of(source: &Source, stdin: Option<&Vec<u8>>) -> Option<crate::Format> {
+    let kind = match source {
+        Source::Stdin => stdin.map(|bytes| decode::sniff(&bytes[..bytes.len().min(decode::HEAD)])),
+        Source::File(path) => {
+            // Opening a pipe twice would lose what it gives.
+            let ordinary = std::fs::metadata(path).is_ok_and(|m| m.is_file());
+            let mut head = Vec::new();
+            let read = || std::fs::File::open(path)?.take(decode::HEAD as u64).read_to_end(&mut head);
+            (ordinary && { read }().is_ok()).then(|| decode::sniff(&head))
+        }
+    };
+    match kind {
+        Some(decode::Kind::Photo(format)) => Some(format),
+        _ => None,
+    }
+}
+
+/// What the workers share.
+struct Shop<'a> {
+    settings: &'a Settings<'a>,
+    stdin: Mutex<Option<io::Result<Vec<u8>>>>,
+    /// Folders in which the leftovers of killed runs have been removed.
+    swept: Mutex<HashSet<PathBuf>>,
+    limit: u64,
+}
+
+impl Shop<'_> {
+    /// Bytes of an input.
+    fn read(&self, job: &Job) -> Result<Vec<u8>, Error> {
+        let shown = || job.source.path().into();
+        let failed = |source| Error::Read { path: shown(), source };
+        let bytes = match &job.source {
+            Source::Stdin => {
+                let taken = self.stdin.lock().unwrap_or_else(PoisonError::into_inner).take();
+                taken.unwrap_or_else(|| Ok(Vec::new())).map_err(failed)?
+            }
+            Source::File(path) => {
+                let file = std::fs::File::open(path).map_err(failed)?;
+                let size = file.metadata().map_or(0, |m| m.len());
+                let mut bytes = Vec::with_capacity(size.min(self.limit) as usize + 1);
+                file.take(self.limit.saturating_add(1)).read_to_end(&mut bytes).map_err(failed)?;
+                bytes
+            }
+        };
+        if bytes.len() as u64 > self.limit {
+            return Err(Error::Huge { path: shown(), limit: self.limit >> 20 });
+        }
+        Ok(bytes)
+    }
+
+    /// Removes what killed runs left in a folder, once.
+    fn sweep(&self, folder: PathBuf) {
+        let first = self.swept.lock().unwrap_or_else(PoisonError::into_inner).insert(folder.clone());
+        if first {
+            crate::write::sweep(&folder);
+        }
+    }
+}

@@ -1,0 +1,137 @@
+//! Boxes as JSON lines: what `detect` prints, and what a person edited.
+
+use std::{collections::HashMap, path::Path};
+
+use serde::{Deserialize, Serialize};
+
+use crate::{face::Face, geometry::Rect};
+
+/// Largest file with boxes that is read, in bytes: a million faces.
+pub const MAX_FILE: u64 = 128 << 20;
+
+/// One picture's boxes.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Line {
+    /// The picture, as it was named.
+    pub path: String,
+    /// The name's bytes in hexadecimal, where it is not UTF-8.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub path_hex: Option<String>,
+    /// Width of the upright picture in pixels.
+    pub width: u32,
+    /// Height of the upright picture in pixels.
+    pub height: u32,
+    /// Faces, best first.
+    pub faces: Vec<Face>,
+}
+
+impl Line {
+    /// A line for a picture.
+    #[must_use]
+    pub fn new(path: &Path, width: u32, height: u32, faces: Vec<Face>) -> Self {
+        let (path, path_hex) = names(path);
+        Self { path, path_hex, width, height, faces }
+    }
+}
+
+/// A path as JSON can hold it, and its bytes where that is not exact.
+#[must_use]
+pub fn names(path: &Path) -> (String, Option<String>) {
+    path.to_str().map_or_else(
+        || {
+            let hex = path.as_os_str().as_encoded_bytes().iter().map(|b| format!("{b:02x}")).collect();
+            (path.to_string_lossy().into_owned(), Some(hex))
+        },
+        |text| (text.to_owned(), None),
+    )
+}
+
+/// Why boxes can't be used. The text says what is wrong and what to do.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum BoxesError {
+    /// The file can't be read.
+    #[error("can't be read ({0}); check its name")]
+    Read(#[from] std::io::Error),
+    /// A line is not as it should be.
+    #[error("line {line}: {what}; correct it, each line is as `unface detect` prints it")]
+    Line {
+        /// Counted from 1.
+        line: usize,
+        /// What is wrong.
+        what: String,
+    },
+    /// A picture has no line: leaving it uncovered would expose somebody.
+    #[error("has no boxes for this picture; add a line for it, with \"faces\": [] if it shows nobody")]
+    Missing,
+    /// A line was made for another picture.
+    #[error("has boxes for a picture of {0} × {1} pixels and this one has {2} × {3}; run detect again")]
+    Size(u32, u32, u32, u32),
+}
+
+#[derive(Deserialize)]
+struct Read {
+    path: String,
+    #[serde(default)]
+    path_hex: Option<String>,
+    #[serde(default)]
+    width: Option<u32>,
+    #[serde(default)]
+    height: Option<u32>,
+    faces: Vec<ReadFace>,
+}
+
+#[derive(Deserialize)]
+struct ReadFace {
+    #[serde(flatten)]
+    rect: Rect,
+    /// A person who adds a box need not give a score.
+    #[serde(default = "certain")]
+    score: f32,
+}
+
+const fn certain() -> f32 {
+    1.0
+}
+
+/// Boxes of many pictures, by name.
+#[derive(Debug, Default)]
+pub struct Boxes {
+    lines: HashMap<String, (Option<(u32, u32)>, Vec<Face>)>,
+}
+
+impl Boxes {
+    /// Reads JSON lines; empty lines are passed over.
+    ///
+    /// # Errors
+    /// With the first line that is not as it should be.
+    pub fn parse(text: &str) -> Result<Self, BoxesError> {
+        let mut boxes = Self::default();
+        for (index, line) in text.lines().enumerate().filter(|(_, l)| !l.trim().is_empty()) {
+            let wrong = |what: String| BoxesError::Line { line: index + 1, what };
+            let read: Read = serde_json::from_str(line).map_err(|e| wrong(e.to_string()))?;
+            let faces: Vec<Face> = read.faces.iter().map(|f| Face { rect: f.rect, score: f.score }).collect();
+            if let Some(bad) = faces.iter().find(|f| !f.rect.is_finite() || f.rect.is_empty()) {
+                return Err(wrong(format!("a box that covers nothing: {:?}", bad.rect)));
+            }
+            let key = read.path_hex.unwrap_or(read.path);
+            if boxes.lines.insert(key, (read.width.zip(read.height), faces)).is_some() {
+                return Err(wrong("the same picture twice".into()));
+            }
+        }
+        Ok(boxes)
+    }
+
+    /// The boxes of one picture of `width` × `height` pixels.
+    ///
+    /// # Errors
+    /// When there is no line for it, or one for a picture of another size.
+    pub fn of(&self, path: &Path, width: u32, height: u32) -> Result<Vec<Face>, BoxesError> {
+        let (text, hex) = names(path);
+        let (size, faces) = self.lines.get(hex.as_ref().unwrap_or(&text)).ok_or(BoxesError::Missing)?;
+        match size {
+            Some((w, h)) if (*w, *h) != (width, height) => Err(BoxesError::Size(*w, *h, width, height)),
+            _ => Ok(faces.clone()),
+        }
+    }
+}

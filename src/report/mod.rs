@@ -1,0 +1,58 @@
+//! Outcomes → JSON lines, and lines of boxes back again.
+
+mod boxes;
+
+use serde::Serialize;
+
+use crate::{decode::Dropped, face::Face, geometry::Rect};
+pub use boxes::{Boxes, BoxesError, Line, MAX_FILE, names};
+
+/// The version of the report's fields.
+pub const VERSION: u32 = 1;
+
+/// What became of an input.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Status {
+    /// Covered, verified and written.
+    Done,
+    /// Its output was there already.
+    Skipped,
+    /// No picture or video; found in a folder.
+    PassedOver,
+    /// Nothing was written.
+    Failed,
+}
+
+/// One input's line in the report. It ties names to faces: keep it as safe as the originals.
+#[derive(Debug, Clone, Serialize)]
+pub struct Record {
+    /// [`VERSION`].
+    pub version: u32,
+    /// The input, as named.
+    pub path: String,
+    /// The name's bytes in hexadecimal, where it is not UTF-8 and `path` is only like it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub path_hex: Option<String>,
+    /// The output; absent if none was to be written.
+    pub output: Option<String>,
+    /// What became of it.
+    pub status: Status,
+    /// Width of the upright picture in pixels.
+    pub width: Option<u32>,
+    /// Height of the upright picture in pixels.
+    pub height: Option<u32>,
+    /// Faces, best first.
+    pub faces: Vec<Face>,
+    /// Places that a person named, covered as well.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub places: Vec<Rect>,
+    /// What of the file the output does not hold.
+    pub dropped: Vec<Dropped>,
+    /// What was wrong with the file and was let pass.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub damage: Option<String>,
+    /// Why nothing was written.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+}

@@ -1,0 +1,117 @@
+//! Verified bytes → a file under its final name, or nothing at all.
+//!
+//! The bytes go into a temporary file in the target folder (without a name where the system can,
+//! otherwise hidden, random and locked; readable by its owner alone), are flushed to the disk,
+//! read back and checked, and only then get their name. Whatever goes wrong before leaves nothing
+//! behind; what a killed run left is swept by the next.
+
+mod temporary;
+
+use std::{
+    io::{self, Write},
+    path::{Path, PathBuf},
+};
+
+pub use temporary::{remove_all, sweep};
+
+/// Why nothing was written. The text says what is wrong and what to do.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum WriteError<E: std::error::Error + 'static> {
+    /// The name is taken.
+    #[error("exists already; use --overwrite to replace it, --skip-existing to leave it, or another -o")]
+    Exists,
+    /// The name belongs to something that is no file.
+    #[error("is no ordinary file; give another name, or use -o - for a pipe")]
+    NotAFile,
+    /// The system's complaint.
+    #[error("can't be written ({source}); {advice}")]
+    Io {
+        /// What the system said.
+        source: io::Error,
+        /// What to do.
+        advice: &'static str,
+    },
+    /// The reader of standard output went away.
+    #[error("nobody reads the output any more; nothing more was written")]
+    Closed,
+    /// What was written did not pass the check.
+    #[error("{0}")]
+    Check(E),
+}
+
+impl<E: std::error::Error + 'static> From<io::Error> for WriteError<E> {
+    fn from(source: io::Error) -> Self {
+        use io::ErrorKind as K;
+        match source.kind() {
+            K::AlreadyExists => return Self::Exists,
+            K::BrokenPipe => return Self::Closed,
+            _ => {}
+        }
+        let advice = match source.kind() {
+            K::StorageFull | K::QuotaExceeded => "free some space and run again with --skip-existing",
+            K::PermissionDenied | K::ReadOnlyFilesystem => "choose a folder that you may write to with -o",
+            K::NotFound => "the folder vanished; make it again",
+            K::NotADirectory | K::IsADirectory => "choose another output name",
+            K::InvalidFilename => "choose a shorter name",
+            _ => "choose another folder with -o",
+        };
+        Self::Io { source, advice }
+    }
+}
+
+/// Writes `bytes` to `path`, once `check` has passed what was read back. Folders are made.
+///
+/// Without `overwrite` an existing name is left alone, whoever made it and whenever; a name that is
+/// a symbolic link is never written through.
+///
+/// # Errors
+/// [`WriteError`]; then nothing is left behind and the old file, if any, is as it was.
+pub fn commit<E: std::error::Error + 'static>(
+    path: &Path,
+    bytes: &[u8],
+    overwrite: bool,
+    check: impl FnOnce(&[u8]) -> Result<(), E>,
+) -> Result<(), WriteError<E>> {
+    let folder = folder_of(path);
+    std::fs::create_dir_all(&folder)?;
+    match std::fs::symlink_metadata(path) {
+        Ok(meta) if meta.is_dir() || !(meta.is_file() || meta.is_symlink()) => return Err(WriteError::NotAFile),
+        Ok(_) if !overwrite => return Err(WriteError::Exists),
+        _ => {}
+    }
+    let mut file = temporary::Temporary::create(&folder, overwrite)?;
+    file.write(bytes)?;
+    let written = file.read_back(bytes.len())?;
+    if written != bytes {
+        let torn = io::Error::other("the disk gave other bytes back than were written");
+        return Err(WriteError::Io { source: torn, advice: "check the disk, and write elsewhere" });
+    }
+    check(&written).map_err(WriteError::Check)?;
+    file.name(path, overwrite)?;
+    Ok(())
+}
+
+/// Writes `bytes` to standard output, whole, once `check` has passed them.
+///
+/// # Errors
+/// [`WriteError::Closed`] when the reader went away.
+pub fn standard_output<E: std::error::Error + 'static>(
+    bytes: &[u8],
+    check: impl FnOnce(&[u8]) -> Result<(), E>,
+) -> Result<(), WriteError<E>> {
+    check(bytes).map_err(WriteError::Check)?;
+    let mut out = io::stdout().lock();
+    out.write_all(bytes)?;
+    out.flush()?;
+    Ok(())
+}
+
+/// The folder that a file of this name lies in.
+#[must_use]
+pub fn folder_of(path: &Path) -> PathBuf {
+    match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent.to_path_buf(),
+        _ => PathBuf::from("."),
+    }
+}
