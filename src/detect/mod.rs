@@ -107,10 +107,10 @@ const MERGE_IOU: f32 = 0.3;
 /// A box counts towards a face's rectangle if it has at least this share of the best one's score.
 const WEAK: f32 = 0.5;
 /// In copies reduced for large faces, boxes lower than this are passed over.
-const REDUCED_MIN: f32 = 64.0;
+const REDUCED_MIN: f32 = 40.0;
 /// A picture of up to about a megapixel is searched whole; larger ones in windows of 0.6, so that
 /// a network needs about 110 MB at a time.
-const LAYOUT: Layout = Layout { whole: 1_120_000, tile: 600_000, overlap: 96, pad: 0, multiple: 32 };
+const LAYOUT: Layout = Layout { whole: 1_120_000, tile: 600_000, overlap: 128, pad: 0, multiple: 32 };
 
 impl Detector {
     /// A detector whose threads each open their network with `open`.
@@ -156,15 +156,19 @@ impl Detector {
         for level in options.layout.levels(samples.width, samples.height) {
             let copy = reduced(samples, &level)?;
             let samples = copy.as_ref().map_or(samples, Copy::samples);
+            let (sx, sy) = (view.width as f32 / level.width as f32, view.height as f32 / level.height as f32);
+            // The rule goes by the height in the picture: a false box covers as much of it
+            // whichever copy it was found in.
+            let threshold = |h: f32| options.rule.threshold(h * sy);
             let found: Vec<Vec<Face>> = level
                 .tiles
                 .par_iter()
-                .map(|&tile| self.window(samples, tile, &|h| options.rule.threshold(h)))
-                .collect::<Result<_, _>>()?;
-            let (sx, sy) = (
-                view.width as f32 / level.width as f32,
-                view.height as f32 / level.height as f32,
-            );
+                .map(|tile| {
+                    let mut faces = self.window(samples, *tile, &threshold)?;
+                    faces.retain(|f| level.owns(tile, (f.rect.x1 + f.rect.x2) / 2.0, (f.rect.y1 + f.rect.y2) / 2.0));
+                    Ok(faces)
+                })
+                .collect::<Result<_, DetectError>>()?;
             let least = if level.reduction == 1 { 0.0 } else { options.reduced_min };
             boxes.extend(
                 found

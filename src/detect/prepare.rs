@@ -35,34 +35,40 @@ impl<'a> Samples<'a> {
     }
 }
 
-/// Cuts one window into `[1, 3, tile.height, tile.width]`, as `spec` wants it.
+/// Cuts one window into `[1, 3, tile.height, tile.width]`, as `spec` wants it; 0 outside the
+/// picture, before normalisation.
 ///
-/// Outside the picture the nearest pixel is repeated: a hard black rim would look like the edge
-/// of an object, and a face that the picture's edge cuts would be missed.
+/// Repeating the nearest pixel instead was tried: it exposed more faces (1.86 % against 1.57 % of
+/// wider_dev with 32 pixels all around) and, where only the sides are rounded up, made streaks
+/// that were taken for faces.
 #[must_use]
 pub fn window(samples: Samples<'_>, tile: Tile, spec: &Spec) -> Array4<f32> {
     let (w, h) = (tile.width as usize, tile.height as usize);
-    let mut tensor = Array4::<f32>::zeros((1, 3, h, w));
+    let table: [f32; 256] = std::array::from_fn(|v| (v as f32 - spec.mean) * spec.scale);
+    let mut tensor = Array4::<f32>::from_elem((1, 3, h, w), table[0]);
     let Some(out) = tensor.as_slice_mut() else { return tensor };
     let plane = w * h;
-    let table: [f32; 256] = std::array::from_fn(|v| (v as f32 - spec.mean) * spec.scale);
-    let (pic_w, pic_h) = (samples.width as i32, samples.height as i32);
-    // Index of each column's pixel, repeated at the edges.
-    let columns: Vec<usize> =
-        (0..tile.width as i32).map(|x| (tile.x + x).clamp(0, pic_w - 1) as usize * samples.step).collect();
+    // The part of the window that lies in the picture, in pixels of the picture.
+    let inside = |start: i32, side: u32, full: u32| {
+        let from = i64::from(start).clamp(0, i64::from(full));
+        let to = (i64::from(start) + i64::from(side)).clamp(from, i64::from(full));
+        (from as usize, to as usize, (from - i64::from(start)) as usize)
+    };
+    let (x1, x2, left) = inside(tile.x, tile.width, samples.width);
+    let (y1, y2, top) = inside(tile.y, tile.height, samples.height);
     let order: [usize; 3] = match (samples.step, spec.channels) {
         (1, _) => [0, 0, 0],
         (_, Channels::Rgb) => [0, 1, 2],
         (_, Channels::Bgr) => [2, 1, 0],
     };
     let row_len = samples.width as usize * samples.step;
-    for y in 0..h {
-        let source_y = (tile.y + y as i32).clamp(0, pic_h - 1) as usize;
-        let row = &samples.data[source_y * row_len..(source_y + 1) * row_len];
+    for y in y1..y2 {
+        let row = &samples.data[y * row_len + x1 * samples.step..y * row_len + x2 * samples.step];
+        let start = (top + y - y1) * w + left;
         for (channel, &sample) in order.iter().enumerate() {
-            let line = &mut out[channel * plane + y * w..channel * plane + (y + 1) * w];
-            for (value, &at) in line.iter_mut().zip(&columns) {
-                *value = table[usize::from(row[at + sample])];
+            let line = &mut out[channel * plane + start..channel * plane + start + (x2 - x1)];
+            for (value, pixel) in line.iter_mut().zip(row.chunks_exact(samples.step)) {
+                *value = table[usize::from(pixel[sample])];
             }
         }
     }

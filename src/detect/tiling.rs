@@ -31,9 +31,33 @@ pub struct Level {
     pub width: u32,
     /// Size of the copy in pixels.
     pub height: u32,
+    /// Least number of pixels that neighbouring windows share, across and down.
+    pub overlap: (u32, u32),
     /// Its windows.
     pub tiles: Vec<Tile>,
 }
+
+impl Level {
+    /// Whether a box with its centre at (`x`, `y`), in pixels of the copy, is for this window to
+    /// report. Where windows overlap, the one counts that sees more around the place: objects cut
+    /// by a window's edge are taken for faces more often (they doubled the false area), and a face
+    /// near the edge of one window lies well inside the other.
+    #[must_use]
+    pub fn owns(&self, tile: &Tile, x: f32, y: f32) -> bool {
+        let inside = |start: i32, side: u32, full: u32, overlap: u32, at: f32| {
+            let (from, to) = (start as f32, start as f32 + side as f32);
+            let margin = overlap as f32 / 2.0;
+            // Nothing lies beyond the picture's own edges.
+            (start <= 0 || at >= from + margin - SLACK) && (to >= full as f32 || at < to - margin + SLACK)
+        };
+        inside(tile.x, tile.width, self.width, self.overlap.0, x)
+            && inside(tile.y, tile.height, self.height, self.overlap.1, y)
+    }
+}
+
+/// Pixels by which neighbouring windows' own parts overlap: two windows place the same face a
+/// little differently, and neither must leave it to the other.
+const SLACK: f32 = 8.0;
 
 /// How windows are cut.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -61,7 +85,8 @@ impl Layout {
             let (w, h) = (width.div_ceil(reduction).max(1), height.div_ceil(reduction).max(1));
             let tiles = self.tiles(w, h);
             let last = tiles.len() == 1;
-            levels.push(Level { reduction, width: w, height: h, tiles });
+            let overlap = (shared(tiles.iter().map(|t| (t.x, t.width))), shared(tiles.iter().map(|t| (t.y, t.height))));
+            levels.push(Level { reduction, width: w, height: h, overlap, tiles });
             match reduction.checked_mul(REDUCTION) {
                 Some(next) if !last => reduction = next,
                 _ => return levels,
@@ -123,4 +148,16 @@ impl Layout {
         }
         best
     }
+}
+
+/// The least overlap of neighbouring intervals (start, length).
+fn shared(intervals: impl Iterator<Item = (i32, u32)>) -> u32 {
+    let mut intervals: Vec<_> = intervals.collect();
+    intervals.sort_unstable();
+    intervals.dedup();
+    intervals
+        .windows(2)
+        .map(|pair| (pair[0].0 + pair[0].1 as i32 - pair[1].0).max(0) as u32)
+        .min()
+        .unwrap_or(0)
 }

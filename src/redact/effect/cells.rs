@@ -9,11 +9,14 @@
 use super::{Raster, Region, Sample};
 use crate::redact::noise::Noise;
 
-/// Distance between two levels of a cell, as a share of full brightness: nine levels.
+/// Distance between two levels of a cell's brightness, as a share of full brightness: nine levels.
 pub const STEP: f32 = 32.0 / 255.0;
-/// Noise added before rounding: uniform, this much at most to either side, as a share of full
-/// brightness. At least half a step, so that rounding is dithered.
-pub const NOISE: f32 = 32.0 / 255.0;
+/// Distance between two levels of a cell's colour (how far red, green and blue lie from its
+/// brightness). Finer than brightness, as rounding shows more in colours than in greys.
+pub const COLOUR_STEP: f32 = 16.0 / 255.0;
+/// Noise added before rounding: uniform, this share of a step at most to either side. Half a step
+/// is what dithers the rounding; twice that hides which of two levels was the nearer one.
+pub const NOISE: f32 = 1.0;
 
 /// A region's grid.
 #[derive(Debug, Clone, PartialEq)]
@@ -62,15 +65,27 @@ pub fn measure<T: Sample>(raster: &Raster<'_, T>, region: &Region, cells: u32, n
         for column in 0..columns {
             let (x1, x2) = (edge(bounds.width(), columns, column), edge(bounds.width(), columns, column + 1));
             let average = average(raster, (bounds.x1 + x1, bounds.x1 + x2), (bounds.y1 + y1, bounds.y1 + y2));
-            values.push(average.map(|v| level(v, noise)));
+            values.push(coarse(average, raster.colours(), noise));
         }
     }
     Cells { columns, rows, values }
 }
 
-fn level(value: f32, noise: &mut Noise) -> f32 {
-    let noisy = value + (2.0 * noise.unit() - 1.0) * NOISE;
-    ((noisy / STEP).round() * STEP).clamp(0.0, 1.0)
+/// Brightness and colour, each with its noise, each on its own few levels. The noise of the
+/// brightness is the same for red, green and blue, or a covered face would look like confetti.
+fn coarse(average: [f32; 3], colours: usize, noise: &mut Noise) -> [f32; 3] {
+    // The mean keeps the rounding of colours and of brightness apart exactly.
+    let brightness = if colours == 1 { average[0] } else { average.iter().sum::<f32>() / 3.0 };
+    let base = level(brightness, STEP, noise);
+    average.map(|v| {
+        let tint = level(v - brightness, COLOUR_STEP, noise);
+        (if colours == 1 { base } else { base + tint }).clamp(0.0, 1.0)
+    })
+}
+
+fn level(value: f32, step: f32, noise: &mut Noise) -> f32 {
+    let noisy = value + (2.0 * noise.unit() - 1.0) * NOISE * step;
+    (noisy / step).round() * step
 }
 
 /// The mean colour of a rectangle, weighted by alpha; middle grey where all is transparent.
