@@ -55,7 +55,32 @@ fn jpeg(pixels: &DynamicImage, quality: u8) -> Result<Vec<u8>, EncodeError> {
         other => encoder.encode(&other.to_luma8(), width, height, ColorType::Luma),
     }
     .map_err(failed)?;
-    Ok(out)
+    Ok(if pixels.color().has_color() { out } else { without_colour_tables(&out) })
+}
+
+/// The encoder writes the tables for colour differences into grey pictures too, where nothing uses
+/// them: takes out the tables with number 1, each of which has a segment of its own.
+fn without_colour_tables(jpeg: &[u8]) -> Vec<u8> {
+    const SOS: u8 = 0xDA;
+    let mut out = Vec::with_capacity(jpeg.len());
+    let mut rest = jpeg;
+    if let Some((signature, tail)) = rest.split_at_checked(2) {
+        out.extend_from_slice(signature);
+        rest = tail;
+    }
+    while let [0xFF, marker, high, low, first, ..] = *rest {
+        let whole = 2 + usize::from(u16::from_be_bytes([high, low]));
+        if marker == SOS || whole > rest.len() {
+            break;
+        }
+        let (segment, tail) = rest.split_at(whole);
+        if !(matches!(marker, 0xDB | 0xC4) && first & 15 == 1) {
+            out.extend_from_slice(segment);
+        }
+        rest = tail;
+    }
+    out.extend_from_slice(rest);
+    out
 }
 
 fn on_white(pixels: &DynamicImage) -> Vec<u8> {
