@@ -68,6 +68,8 @@ fn truth(name: &str) -> Vec<[f32; 4]> {
 }
 
 const PINK: [u8; 3] = [255, 0, 255];
+/// What pink is in a grey picture.
+const GREY_PINK: [u8; 3] = [73; 3];
 
 /// Share of a box that is pink.
 fn covered(picture: &image::RgbImage, [x1, y1, x2, y2]: [f32; 4]) -> f32 {
@@ -75,7 +77,8 @@ fn covered(picture: &image::RgbImage, [x1, y1, x2, y2]: [f32; 4]) -> f32 {
     for y in y1 as u32..(y2 as u32).min(picture.height()) {
         for x in x1 as u32..(x2 as u32).min(picture.width()) {
             all += 1;
-            pink += u32::from(picture.get_pixel(x, y).0 == PINK);
+            let pixel = picture.get_pixel(x, y).0;
+            pink += u32::from(pixel == PINK || pixel == GREY_PINK);
         }
     }
     pink as f32 / all as f32
