@@ -11,6 +11,7 @@ use std::{
 use unface::{
     decode, detect,
     detect::{
+        family::Family,
         manifest::{self, Entry},
         model::Model,
         rule::{Rule, Sensitivity},
@@ -96,8 +97,8 @@ impl Resolved {
         })
     }
 
-    /// The network, unless boxes are given.
-    pub fn detector(&self) -> Result<Option<Detector>, Refusal> {
+    /// The network, unless boxes are given, and its family.
+    pub fn detector(&self) -> Result<Option<(Detector, Family)>, Refusal> {
         // The pool whose size everything else takes from.
         let pool = rayon::ThreadPoolBuilder::new().num_threads(self.jobs).build_global();
         pool.map_err(|e| usage(format!("no threads can be made ({e}); use a smaller --jobs")))?;
@@ -105,10 +106,11 @@ impl Resolved {
             return Ok(None);
         }
         let network = self.network()?;
+        let family = network.spec().family;
         let folders: Vec<PathBuf> = places::data_directory().into_iter().collect();
         let runtime = Runtime::load(self.finding.onnxruntime.as_deref(), &folders).map_err(Error::Setup)?;
         let open = move || network.open(&runtime).map(|m| Box::new(m) as Box<dyn Model>);
-        Ok(Some(Detector::new(open).map_err(Error::Setup)?))
+        Ok(Some((Detector::new(open).map_err(Error::Setup)?, family)))
     }
 
     fn network(&self) -> Result<Network, Refusal> {
@@ -117,7 +119,7 @@ impl Resolved {
         };
         let named = |path: &Path, e: detect::DetectError| Refusal::from(Error::Detect { path: path.into(), source: e });
         if let Some(path) = &self.finding.model {
-            return Network::from_bytes(&from(path)?).map_err(|e| named(path, e));
+            return Network::from_bytes(from(path)?).map_err(|e| named(path, e));
         }
         if let Some(bytes) = manifest::embedded() {
             return Network::from_bytes(bytes).map_err(|e| Error::Setup(e).into());
@@ -133,17 +135,17 @@ impl Resolved {
                 ShownPath(path)
             )));
         }
-        Network::from_bytes(&bytes).map_err(|e| named(&path, e))
+        Network::from_bytes(bytes).map_err(|e| named(&path, e))
     }
 
     /// The run's settings.
-    pub fn settings<'a>(&self, detector: Option<&'a Detector>) -> Result<Settings<'a>, Refusal> {
+    pub fn settings<'a>(&self, detector: Option<&'a (Detector, Family)>) -> Result<Settings<'a>, Refusal> {
         let faces = match (detector, self.cover.as_ref().and_then(|a| a.boxes.as_deref())) {
-            (Some(detector), _) if self.raw => {
+            (Some((detector, _)), _) if self.raw => {
                 let threshold = self.finding.threshold.unwrap_or(0.01);
                 Faces::Raw(detector, detect::Raw { threshold, nms: RAW_NMS })
             }
-            (Some(detector), _) => Faces::Search(detector, self.options()?),
+            (Some((detector, family)), _) => Faces::Search(detector, self.options(*family)?),
             (None, Some(path)) => Faces::Given(read_boxes(path)?),
             (None, None) => return Err(usage("there is no detector and no boxes")),
         };
@@ -157,25 +159,15 @@ impl Resolved {
         })
     }
 
-    fn options(&self) -> Result<detect::Options, Refusal> {
+    fn options(&self, family: Family) -> Result<detect::Options, Refusal> {
         let rule = match self.finding.threshold {
             Some(score) => Rule::flat(score),
             None => {
                 let sensitivity: Sensitivity = self.finding.sensitivity.unwrap_or_default();
-                self.entry()?.thresholds.at(sensitivity)
+                entry(family)?.thresholds.at(sensitivity)
             }
         };
         Ok(detect::Options { min_face: self.finding.min_face, ..detect::Options::new(rule) })
-    }
-
-    /// The manifest's entry whose thresholds count: of the model itself, or of its family.
-    fn entry(&self) -> Result<Entry, Refusal> {
-        let family = self.network()?.spec().family;
-        let entries = manifest::entries().map_err(Error::Setup)?;
-        entries
-            .into_iter()
-            .find(|e| e.family == family)
-            .ok_or_else(|| usage(format!("the manifest has no thresholds for {}", family.name())))
     }
 
     fn task(&self, a: &Cover) -> Result<Task, Refusal> {
@@ -239,6 +231,15 @@ fn take_reading(r: &mut Reading) -> Reading {
         strict: r.strict,
         quiet: r.quiet,
     }
+}
+
+/// The manifest's entry whose thresholds count for a family.
+fn entry(family: Family) -> Result<Entry, Refusal> {
+    let entries = manifest::entries().map_err(Error::Setup)?;
+    entries
+        .into_iter()
+        .find(|e| e.family == family)
+        .ok_or_else(|| usage(format!("the manifest has no thresholds for {}", family.name())))
 }
 
 fn default_entry() -> Result<Entry, Refusal> {

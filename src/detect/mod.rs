@@ -109,8 +109,8 @@ const WEAK: f32 = 0.5;
 /// In copies reduced for large faces, boxes lower than this are passed over.
 const REDUCED_MIN: f32 = 40.0;
 /// A picture of up to about a megapixel is searched whole; larger ones in windows of 0.6, so that
-/// a network needs about 110 MB at a time.
-const LAYOUT: Layout = Layout { whole: 1_120_000, tile: 600_000, overlap: 128, pad: 0, multiple: 32 };
+/// a network needs about 120 MB at a time.
+const LAYOUT: Layout = Layout { whole: 1_120_000, tile: 640_000, overlap: 96, pad: 0, multiple: 32 };
 
 impl Detector {
     /// A detector whose threads each open their network with `open`.

@@ -1,6 +1,7 @@
 //! ONNX Runtime, the only file that names `ort`: finding the library, and one network in it.
 
 use std::{
+    borrow::Cow,
     env, fs,
     path::{Path, PathBuf},
 };
@@ -103,27 +104,29 @@ fn candidates(folders: &[PathBuf]) -> Vec<PathBuf> {
     places
 }
 
-/// A model file that was read, mended and recognised once, to open sessions from.
+/// A model file that was read and recognised once, to open sessions from.
 #[derive(Debug, Clone)]
 pub struct Network {
-    bytes: std::sync::Arc<[u8]>,
+    /// As it was read: mending takes a millisecond or two a session, and a second copy would stay
+    /// in memory for the whole run.
+    bytes: Cow<'static, [u8]>,
     spec: Spec,
     order: Vec<String>,
     input: String,
 }
 
 impl Network {
-    /// Recognises and mends a model.
+    /// Recognises a model.
     ///
     /// # Errors
     /// [`DetectError::Model`] when the bytes are no model of a known family.
-    pub fn from_bytes(bytes: &[u8]) -> Result<Self, DetectError> {
-        let signature = onnx::signature(bytes).map_err(|e| DetectError::Model(e.to_string()))?;
+    pub fn from_bytes(bytes: impl Into<Cow<'static, [u8]>>) -> Result<Self, DetectError> {
+        let bytes = bytes.into();
+        let signature = onnx::signature(&bytes).map_err(|e| DetectError::Model(e.to_string()))?;
         let family = Family::recognise(&signature)?;
         let spec = family.spec(&signature);
         let order = family.order(&signature)?;
-        let mended = onnx::mend(bytes, spec.fixed.is_none()).map_err(|e| DetectError::Model(e.to_string()))?;
-        Ok(Self { bytes: mended.into(), spec, order, input: signature.inputs[0].name.clone() })
+        Ok(Self { bytes, spec, order, input: signature.inputs[0].name.clone() })
     }
 
     /// What it wants and gives.
@@ -132,12 +135,14 @@ impl Network {
         &self.spec
     }
 
-    /// Opens it in the runtime, for one thread at a time.
+    /// Mends it and opens it in the runtime, for one thread at a time.
     ///
     /// # Errors
     /// [`DetectError::Model`] when the runtime does not take it.
     pub fn open(&self, runtime: &Runtime) -> Result<OrtModel, DetectError> {
-        let session = open_session(runtime, &self.bytes)
+        let free_size = self.spec.fixed.is_none();
+        let mended = onnx::mend(&self.bytes, free_size).map_err(|e| DetectError::Model(e.to_string()))?;
+        let session = open_session(runtime, &mended)
             .map_err(|e| DetectError::Model(format!("is not taken by ONNX Runtime ({}); give another model", first_line(&e))))?;
         Ok(OrtModel { session, spec: self.spec.clone(), order: self.order.clone(), input: self.input.clone() })
     }

@@ -47,15 +47,16 @@ fn jpeg(pixels: &DynamicImage, quality: u8) -> Result<Vec<u8>, EncodeError> {
     let factor = if quality < FULL_COLOUR { SamplingFactor::F_2_2 } else { SamplingFactor::F_1_1 };
     encoder.set_sampling_factor(factor);
     let failed = |e: jpeg_encoder::EncodingError| EncodeError::Encoder(e.to_string());
+    let grey = !pixels.color().has_color() && !pixels.color().has_alpha();
     match pixels {
         DynamicImage::ImageLuma8(p) => encoder.encode(p, width, height, ColorType::Luma),
         DynamicImage::ImageRgb8(p) => encoder.encode(p, width, height, ColorType::Rgb),
+        other if grey => encoder.encode(&other.to_luma8(), width, height, ColorType::Luma),
         other if other.color().has_alpha() => encoder.encode(&on_white(other), width, height, ColorType::Rgb),
-        other if other.color().has_color() => encoder.encode(&other.to_rgb8(), width, height, ColorType::Rgb),
-        other => encoder.encode(&other.to_luma8(), width, height, ColorType::Luma),
+        other => encoder.encode(&other.to_rgb8(), width, height, ColorType::Rgb),
     }
     .map_err(failed)?;
-    Ok(if pixels.color().has_color() { out } else { without_colour_tables(&out) })
+    Ok(if grey { without_colour_tables(&out) } else { out })
 }
 
 /// The encoder writes the tables for colour differences into grey pictures too, where nothing uses
