@@ -10,13 +10,19 @@ fn main() {
     println!("cargo::rerun-if-changed=models/centerface.onnx");
     println!("cargo::rerun-if-changed=models/manifest.toml");
     let Ok(bytes) = fs::read(&model) else {
-        println!("cargo::warning=the detector is not embedded, as models/centerface.onnx is missing; `python3 scripts/setup.py` gets it");
+        println!(
+            "cargo::warning=the detector is not embedded, as models/centerface.onnx is missing; `python3 scripts/setup.py` gets it"
+        );
         return;
     };
     // A wrong model is worse than none: it would find nothing and say nothing.
-    let manifest = fs::read_to_string(Path::new(&root).join("models/manifest.toml")).unwrap_or_default();
+    let manifest =
+        fs::read_to_string(Path::new(&root).join("models/manifest.toml")).unwrap_or_default();
     use sha2::Digest;
-    let hash: String = sha2::Sha256::digest(&bytes).iter().map(|b| format!("{b:02x}")).collect();
+    let hash: String = sha2::Sha256::digest(&bytes)
+        .iter()
+        .map(|b| format!("{b:02x}"))
+        .collect();
     assert!(
         manifest.contains(&hash),
         "models/centerface.onnx is not the file that models/manifest.toml describes; remove it and run `python3 scripts/setup.py`"

@@ -31,10 +31,11 @@ def inside(u, v, x, y, rx, ry, soft=0.04):
     return np.clip((1 - d) / soft * min(rx, ry) + 0.5, 0, 1)
 
 
-def head(size, rng, turn=0.0, mask=False, glasses=False):
-    """One head and shoulders: RGBA array of 3.2 x size wide and 3.6 x size high, size = half width."""
+def head(size, rng, turn=0.0, mask=False, glasses=False, standing=False):
+    """One head and shoulders, with body and legs when `standing`: an RGBA picture of 3.2 x size wide
+    and 3.6 x size (standing 13.2 x) high, size = half width."""
     s = size * 2  # supersampled
-    w, h = int(3.2 * s), int(3.6 * s)
+    w, h = int(3.2 * s), int((13.2 if standing else 3.6) * s)
     v, u = np.mgrid[0:h, 0:w].astype(np.float64)
     u, v = (u - w / 2) / s, (v - 1.45 * s) / s
     skin = np.array(SKINS[rng.integers(len(SKINS))], float)
@@ -111,9 +112,16 @@ def head(size, rng, turn=0.0, mask=False, glasses=False):
         back = np.maximum(back, inside(u, v, 0, 0.45, 0.95, 1.15, 0.03))
     over(hair[None, None] * (0.45 + 0.25 * np.clip(-u, -1, 1))[..., None] * strand[..., None], back)
     over(cloth * (0.75 + 0.25 * np.clip(-u, -1, 1))[..., None], inside(u, v, 0, 2.55, 1.55, 1.15, 0.03))
+    if standing:
+        folds = (0.75 + 0.25 * np.clip(-u, -1, 1) + 0.05 * np.sin(v * 5 + u * 3))[..., None]
+        legs = (np.abs(np.abs(u) - 0.55) < 0.50) & (v > 5.6) & (v < 11.5)
+        over(np.array((52, 54, 66)) * folds, legs.astype(float))
+        width = 1.50 - 0.25 * np.clip((v - 2.3) / 3.5, 0, 1)
+        over(cloth * folds, np.clip((width - np.abs(u)) * 12, 0, 1) * ((v > 2.3) & (v < 6.0)))
+        over(cloth * folds * 0.8, 0.6 * (np.abs(np.abs(u) - 0.98) < 0.03) * ((v > 2.6) & (v < 6.0)))
     over(skin * (0.62 - 0.2 * blob(u, v, 0, 1.05, 0.6, 0.15))[..., None], inside(u, v, 0, 1.2, 0.40, 0.55, 0.04))
     for side in (-1, 1):
-        over(skin * (0.7 + 0.1 * side)[..., None] if np.ndim(side) else skin * (0.72 - 0.08 * side), inside(u, v, side * 0.82, 0.12, 0.10, 0.20))
+        over(skin * (0.72 - 0.08 * side), inside(u, v, side * 0.82, 0.12, 0.10, 0.20))
     over(colour, face)
     fringe = inside(u, v, 0, -0.55, 0.86, 0.56, 0.04) * np.clip((line - v) * 14, 0, 1)
     over(hair_lit, fringe)
@@ -124,7 +132,7 @@ def head(size, rng, turn=0.0, mask=False, glasses=False):
 def put(canvas, truth, cx, cy, size, rng, **kinds):
     """Pastes a head whose face's middle is (cx, cy); notes its box."""
     picture = head(int(size), rng, **kinds)
-    canvas.alpha_composite(picture, (0, 0)) if False else canvas.paste(picture, (int(cx - 1.6 * size), int(cy - 1.45 * size)), picture)
+    canvas.paste(picture, (int(cx - 1.6 * size), int(cy - 1.45 * size)), picture)
     box = [cx - HALF_WIDTH * size, cy + TOP * size, cx + HALF_WIDTH * size, cy + BOTTOM * size]
     w, h = canvas.size
     box = [max(0, box[0]), max(0, box[1]), min(w, box[2]), min(h, box[3])]
@@ -185,18 +193,17 @@ def group(rng, width=960, height=640, scale=1.0):
 
 
 def crowd(rng, width=1600, height=1067):
-    canvas, truth = street(width, height, rng), []
-    signs = [("NO FACES\nNO CASES", 180, 200), ("WE ARE\nMANY", 620, 140), ("RIGHT TO\nASSEMBLE", 1050, 190), ("PRIVACY\nIS SAFETY", 1340, 260)]
-    rows = [(0.43, 9, 20), (0.50, 15, 13), (0.60, 24, 9), (0.74, 42, 7), (0.92, 66, 5)]
-    for index, (y, size, count) in enumerate(rows):
-        if index == 2:
-            for text, x, sy in signs:
-                sign(canvas, text, x, sy, 190, 110, (238, 234, 222))
+    """Rows of people on a square, seen from a little above: the nearer, the larger and the lower."""
+    canvas, truth = street(width, height, rng, horizon=0.07), []
+    signs = [("NO FACES\nNO CASES", 180, 210), ("WE ARE\nMANY", 620, 150), ("RIGHT TO\nASSEMBLE", 1050, 200), ("PRIVACY\nIS SAFETY", 1360, 250)]
+    for text, x, y in signs:
+        sign(canvas, text, x, y, 190, 110, (238, 234, 222))
+    for size, count in [(12, 24), (17, 18), (25, 12), (41, 8), (66, 5)]:
         for i in range(count):
             x = (i + 0.5 + 0.3 * (rng.random() - 0.5)) / count * width
-            jitter = (rng.random() - 0.5) * size
-            kinds = {"turn": (rng.random() - 0.5) * 1.2, "glasses": rng.random() < 0.08, "mask": rng.random() < 0.08}
-            put(canvas, truth, x, y * height + jitter, size, rng, **kinds)
+            y = 325 + 10 * size + (rng.random() - 0.5) * size
+            kinds = {"turn": (rng.random() - 0.5) * 1.0, "glasses": rng.random() < 0.08, "mask": rng.random() < 0.08}
+            put(canvas, truth, x, y, size, rng, standing=True, **kinds)
     return finish(canvas, rng, 0.5), truth
 
 

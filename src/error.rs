@@ -8,8 +8,8 @@ use std::{
 };
 
 use crate::{
-    decode::DecodeError, detect::DetectError, discover::DiscoverError, encode::EncodeError, redact::RedactError,
-    report::BoxesError, verify::VerifyError, write::WriteError,
+    decode::DecodeError, detect::DetectError, discover::DiscoverError, encode::EncodeError,
+    redact::RedactError, report::BoxesError, verify::VerifyError, write::WriteError,
 };
 
 /// A path as it may be shown: control characters and bytes that are not UTF-8 escaped.
@@ -123,7 +123,9 @@ pub enum Error {
         source: WriteError<VerifyError>,
     },
     /// A job panicked.
-    #[error("{path}: broke the program ({what}); report this as a bug, the other pictures are not touched by it")]
+    #[error(
+        "{path}: broke the program ({what}); report this as a bug, the other pictures are not touched by it"
+    )]
     Panicked {
         /// The input.
         path: ShownPath,
@@ -139,6 +141,12 @@ impl Error {
     /// Whether nothing more can be written, as the reader of standard output went away.
     #[must_use]
     pub const fn is_closed_pipe(&self) -> bool {
-        matches!(self, Self::Write { source: WriteError::Closed, .. })
+        matches!(
+            self,
+            Self::Write {
+                source: WriteError::Closed,
+                ..
+            }
+        )
     }
 }

@@ -48,7 +48,12 @@ impl FromStr for Format {
         Self::ALL
             .into_iter()
             .find(|f| f.suffixes().contains(&lower.as_str()))
-            .ok_or_else(|| format!("'{}' is no format that unface writes; use jpg or png", text.escape_debug()))
+            .ok_or_else(|| {
+                format!(
+                    "'{}' is no format that unface writes; use jpg or png",
+                    text.escape_debug()
+                )
+            })
     }
 }
 

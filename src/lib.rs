@@ -11,7 +11,7 @@
 //! | [`redact`] | a frame and faces | [`redact::Redacted`] |
 //! | [`encode`] | a redacted frame | bytes, pixels only |
 //! | [`verify`] | bytes | nothing but pixels in them, or the leaks |
-//! | [`write`] | verified bytes | a file under its final name |
+//! | [`mod@write`] | verified bytes | a file under its final name |
 //! | [`report`] | outcomes | JSON lines |
 
 pub mod decode;
@@ -35,4 +35,4 @@ pub use face::Face;
 pub use format::Format;
 pub use frame::Frame;
 pub use geometry::Rect;
-pub use pipeline::{run, Progress, Settings, Summary};
+pub use pipeline::{Progress, Settings, Summary, run};

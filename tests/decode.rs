@@ -1,5 +1,10 @@
 //! Bytes to upright pixels: cuts, turns, hidden pixels, hostile files.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stderr, missing_docs)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::print_stderr,
+    missing_docs
+)]
 
 use std::{
     fs,
@@ -9,11 +14,12 @@ use std::{
 
 use image::DynamicImage;
 use jpeg_encoder::{ColorType, Encoder, SamplingFactor};
-use unface::decode::{photo, sniff, DecodeError, Kind, Options};
+use unface::decode::{DecodeError, Kind, Options, photo, sniff};
 
 fn data() -> Option<PathBuf> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let data = std::env::var_os("UNFACE_DATA").map_or_else(|| root.join("../shared/data"), PathBuf::from);
+    let data =
+        std::env::var_os("UNFACE_DATA").map_or_else(|| root.join("../shared/data"), PathBuf::from);
     if !data.is_dir() {
         eprintln!("skipped: {} is not there", data.display());
         return None;
@@ -22,10 +28,18 @@ fn data() -> Option<PathBuf> {
 }
 
 fn rgb(width: u16, height: u16) -> Vec<u8> {
-    (0..usize::from(width) * usize::from(height) * 3).map(|i| ((i * 7) ^ (i >> 5)) as u8).collect()
+    (0..usize::from(width) * usize::from(height) * 3)
+        .map(|i| ((i * 7) ^ (i >> 5)) as u8)
+        .collect()
 }
 
-fn jpeg(width: u16, height: u16, factor: SamplingFactor, progressive: bool, restart: Option<u16>) -> Vec<u8> {
+fn jpeg(
+    width: u16,
+    height: u16,
+    factor: SamplingFactor,
+    progressive: bool,
+    restart: Option<u16>,
+) -> Vec<u8> {
     let mut out = Vec::new();
     let mut encoder = Encoder::new(&mut out, 85);
     encoder.set_sampling_factor(factor);
@@ -33,7 +47,9 @@ fn jpeg(width: u16, height: u16, factor: SamplingFactor, progressive: bool, rest
     if let Some(interval) = restart {
         encoder.set_restart_interval(interval);
     }
-    encoder.encode(&rgb(width, height), width, height, ColorType::Rgb).unwrap();
+    encoder
+        .encode(&rgb(width, height), width, height, ColorType::Rgb)
+        .unwrap();
     out
 }
 
@@ -54,12 +70,21 @@ fn with_exif(jpeg: &[u8], blocks: &[u16]) -> Vec<u8> {
 #[test]
 fn whole_files_of_every_kind_of_jpeg_pass() {
     for (w, h) in [(1, 1), (7, 9), (16, 16), (33, 65), (200, 131)] {
-        for factor in [SamplingFactor::F_1_1, SamplingFactor::F_2_2, SamplingFactor::F_2_1, SamplingFactor::F_1_2] {
+        for factor in [
+            SamplingFactor::F_1_1,
+            SamplingFactor::F_2_2,
+            SamplingFactor::F_2_1,
+            SamplingFactor::F_1_2,
+        ] {
             for progressive in [false, true] {
                 for restart in [None, Some(1), Some(5)] {
                     let bytes = jpeg(w, h, factor, progressive, restart);
                     let photo = photo(&bytes, &Options::default());
-                    assert!(photo.is_ok(), "{w}×{h} {factor:?} {progressive} {restart:?}: {:?}", photo.err());
+                    assert!(
+                        photo.is_ok(),
+                        "{w}×{h} {factor:?} {progressive} {restart:?}: {:?}",
+                        photo.err()
+                    );
                 }
             }
         }
@@ -69,7 +94,11 @@ fn whole_files_of_every_kind_of_jpeg_pass() {
 #[test]
 fn every_cut_of_a_jpeg_is_refused_also_with_an_end_marker_put_behind_it() {
     for progressive in [false, true] {
-        for (factor, restart) in [(SamplingFactor::F_1_1, None), (SamplingFactor::F_2_2, None), (SamplingFactor::F_2_2, Some(4))] {
+        for (factor, restart) in [
+            (SamplingFactor::F_1_1, None),
+            (SamplingFactor::F_2_2, None),
+            (SamplingFactor::F_2_2, Some(4)),
+        ] {
             let whole = jpeg(160, 120, factor, progressive, restart);
             // The last two bytes are the end marker: a cut before it with one put back is whole.
             for percent in 1..=99 {
@@ -78,7 +107,10 @@ fn every_cut_of_a_jpeg_is_refused_also_with_an_end_marker_put_behind_it() {
                 let ended = [&bytes[..], &[0xFF, 0xD9]].concat();
                 for bytes in [bytes, ended] {
                     let result = photo(&bytes, &Options::default());
-                    assert!(result.is_err(), "cut at {percent} % passed (progressive {progressive}, {factor:?}, {restart:?})");
+                    assert!(
+                        result.is_err(),
+                        "cut at {percent} % passed (progressive {progressive}, {factor:?}, {restart:?})"
+                    );
                 }
             }
         }
@@ -88,7 +120,10 @@ fn every_cut_of_a_jpeg_is_refused_also_with_an_end_marker_put_behind_it() {
 #[test]
 fn a_damaged_jpeg_is_taken_when_allowed_and_said_to_be_damaged() {
     let whole = jpeg(160, 120, SamplingFactor::F_2_2, false, None);
-    let options = Options { allow_damaged: true, ..Options::default() };
+    let options = Options {
+        allow_damaged: true,
+        ..Options::default()
+    };
     let taken = photo(&whole[..whole.len() / 2], &options).unwrap();
     assert!(taken.damage.is_some());
     assert_eq!((taken.frame.width(), taken.frame.height()), (160, 120));
@@ -97,14 +132,30 @@ fn a_damaged_jpeg_is_taken_when_allowed_and_said_to_be_damaged() {
 #[test]
 fn each_orientation_is_applied_once_before_anything_else() {
     let plain = jpeg(48, 32, SamplingFactor::F_1_1, false, None);
-    let upright = photo(&plain, &Options::default()).unwrap().frame.into_pixels();
+    let upright = photo(&plain, &Options::default())
+        .unwrap()
+        .frame
+        .into_pixels();
     for orientation in 1..=8u16 {
-        let turned = photo(&with_exif(&plain, &[orientation]), &Options::default()).unwrap().frame.into_pixels();
+        let turned = photo(&with_exif(&plain, &[orientation]), &Options::default())
+            .unwrap()
+            .frame
+            .into_pixels();
         let mut expected = upright.clone();
-        expected.apply_orientation(image::metadata::Orientation::from_exif(orientation as u8).unwrap());
+        expected
+            .apply_orientation(image::metadata::Orientation::from_exif(orientation as u8).unwrap());
         assert_eq!(turned, expected, "{orientation}");
-        let ignored = Options { orientation: Some(1), ..Options::default() };
-        assert_eq!(photo(&with_exif(&plain, &[orientation]), &ignored).unwrap().frame.into_pixels(), upright);
+        let ignored = Options {
+            orientation: Some(1),
+            ..Options::default()
+        };
+        assert_eq!(
+            photo(&with_exif(&plain, &[orientation]), &ignored)
+                .unwrap()
+                .frame
+                .into_pixels(),
+            upright
+        );
     }
 }
 
@@ -120,7 +171,12 @@ fn places_that_disagree_on_the_orientation_are_refused_with_what_to_do() {
     }
 }
 
-fn png(color: png::ColorType, depth: png::BitDepth, data: &[u8], palette: Option<&[u8]>) -> Vec<u8> {
+fn png(
+    color: png::ColorType,
+    depth: png::BitDepth,
+    data: &[u8],
+    palette: Option<&[u8]>,
+) -> Vec<u8> {
     let mut out = Vec::new();
     let mut encoder = png::Encoder::new(&mut out, 4, 2);
     encoder.set_color(color);
@@ -128,44 +184,103 @@ fn png(color: png::ColorType, depth: png::BitDepth, data: &[u8], palette: Option
     if let Some(palette) = palette {
         encoder.set_palette(palette.to_vec());
     }
-    encoder.write_header().unwrap().write_image_data(data).unwrap();
+    encoder
+        .write_header()
+        .unwrap()
+        .write_image_data(data)
+        .unwrap();
     out
 }
 
 #[test]
 fn png_depths_and_channels_are_kept() {
     use png::{BitDepth as B, ColorType as C};
-    let kind = |bytes: Vec<u8>| photo(&bytes, &Options::default()).unwrap().frame.into_pixels().color();
-    assert_eq!(kind(png(C::Grayscale, B::One, &[0xA0, 0x50], None)), image::ColorType::L8);
-    assert_eq!(kind(png(C::Grayscale, B::Sixteen, &[1; 16], None)), image::ColorType::L16);
-    assert_eq!(kind(png(C::GrayscaleAlpha, B::Eight, &[1; 16], None)), image::ColorType::La8);
-    assert_eq!(kind(png(C::Rgb, B::Sixteen, &[1; 48], None)), image::ColorType::Rgb16);
-    assert_eq!(kind(png(C::Rgba, B::Sixteen, &[1; 64], None)), image::ColorType::Rgba16);
-    assert_eq!(kind(png(C::Indexed, B::Four, &[0x01, 0x01, 0x10, 0x10], Some(&[1, 2, 3, 4, 5, 6]))), image::ColorType::Rgb8);
+    let kind = |bytes: Vec<u8>| {
+        photo(&bytes, &Options::default())
+            .unwrap()
+            .frame
+            .into_pixels()
+            .color()
+    };
+    assert_eq!(
+        kind(png(C::Grayscale, B::One, &[0xA0, 0x50], None)),
+        image::ColorType::L8
+    );
+    assert_eq!(
+        kind(png(C::Grayscale, B::Sixteen, &[1; 16], None)),
+        image::ColorType::L16
+    );
+    assert_eq!(
+        kind(png(C::GrayscaleAlpha, B::Eight, &[1; 16], None)),
+        image::ColorType::La8
+    );
+    assert_eq!(
+        kind(png(C::Rgb, B::Sixteen, &[1; 48], None)),
+        image::ColorType::Rgb16
+    );
+    assert_eq!(
+        kind(png(C::Rgba, B::Sixteen, &[1; 64], None)),
+        image::ColorType::Rgba16
+    );
+    assert_eq!(
+        kind(png(
+            C::Indexed,
+            B::Four,
+            &[0x01, 0x01, 0x10, 0x10],
+            Some(&[1, 2, 3, 4, 5, 6])
+        )),
+        image::ColorType::Rgb8
+    );
 }
 
 #[test]
 fn colours_under_full_transparency_are_gone_before_anything_looks() {
-    let data: Vec<u8> = (0..8u8).flat_map(|i| [9, 9, 9, if i % 2 == 0 { 0 } else { 1 }]).collect();
+    let data: Vec<u8> = (0..8u8)
+        .flat_map(|i| [9, 9, 9, if i % 2 == 0 { 0 } else { 1 }])
+        .collect();
     let bytes = png(png::ColorType::Rgba, png::BitDepth::Eight, &data, None);
-    let DynamicImage::ImageRgba8(pixels) = photo(&bytes, &Options::default()).unwrap().frame.into_pixels() else { panic!() };
+    let DynamicImage::ImageRgba8(pixels) = photo(&bytes, &Options::default())
+        .unwrap()
+        .frame
+        .into_pixels()
+    else {
+        panic!()
+    };
     assert_eq!(pixels.get_pixel(0, 0).0, [0, 0, 0, 0]);
     assert_eq!(pixels.get_pixel(1, 0).0, [9, 9, 9, 1]);
 }
 
 #[test]
 fn every_cut_of_a_png_is_refused() {
-    let whole = png(png::ColorType::Rgb, png::BitDepth::Eight, &(0..24).collect::<Vec<u8>>(), None);
+    let whole = png(
+        png::ColorType::Rgb,
+        png::BitDepth::Eight,
+        &(0..24).collect::<Vec<u8>>(),
+        None,
+    );
     for cut in 8..whole.len() {
-        assert!(photo(&whole[..cut], &Options::default()).is_err(), "cut at {cut} of {}", whole.len());
+        assert!(
+            photo(&whole[..cut], &Options::default()).is_err(),
+            "cut at {cut} of {}",
+            whole.len()
+        );
     }
 }
 
 #[test]
 fn a_picture_larger_than_allowed_is_refused_by_its_header() {
-    let options = Options { max_memory: 1000, ..Options::default() };
+    let options = Options {
+        max_memory: 1000,
+        ..Options::default()
+    };
     let bytes = jpeg(48, 32, SamplingFactor::F_1_1, false, None);
-    assert_eq!(photo(&bytes, &options).unwrap_err(), DecodeError::TooLarge { needs: 48 * 32 * 3, limit: 1000 });
+    assert_eq!(
+        photo(&bytes, &options).unwrap_err(),
+        DecodeError::TooLarge {
+            needs: 48 * 32 * 3,
+            limit: 1000
+        }
+    );
 }
 
 #[test]
@@ -192,16 +307,36 @@ fn every_hostile_file_ends_in_a_picture_or_an_error_and_soon() {
     let Some(data) = data() else { return };
     let mut files = Vec::new();
     for folder in ["hostile", "hostile/mutated"] {
-        files.extend(fs::read_dir(data.join(folder)).unwrap().map(|e| e.unwrap().path()).filter(|p| p.is_file()));
+        files.extend(
+            fs::read_dir(data.join(folder))
+                .unwrap()
+                .map(|e| e.unwrap().path())
+                .filter(|p| p.is_file()),
+        );
     }
     assert!(files.len() > 300);
     for file in files {
         let bytes = fs::read(&file).unwrap();
         for allow_damaged in [false, true] {
             let begun = Instant::now();
-            let result = photo(&bytes, &Options { allow_damaged, ..Options::default() });
-            assert!(begun.elapsed() < Duration::from_secs(5), "{}", file.display());
-            assert!(!matches!(result, Err(DecodeError::Panicked(_))), "{}: {:?}", file.display(), result.err());
+            let result = photo(
+                &bytes,
+                &Options {
+                    allow_damaged,
+                    ..Options::default()
+                },
+            );
+            assert!(
+                begun.elapsed() < Duration::from_secs(5),
+                "{}",
+                file.display()
+            );
+            assert!(
+                !matches!(result, Err(DecodeError::Panicked(_))),
+                "{}: {:?}",
+                file.display(),
+                result.err()
+            );
         }
     }
 }
@@ -210,7 +345,11 @@ fn every_hostile_file_ends_in_a_picture_or_an_error_and_soon() {
 fn real_photos_pass_the_check_for_completeness() {
     let Some(data) = data() else { return };
     let mut checked = 0;
-    for folder in fs::read_dir(data.join("wider_dev")).unwrap().map(|e| e.unwrap().path()).filter(|p| p.is_dir()) {
+    for folder in fs::read_dir(data.join("wider_dev"))
+        .unwrap()
+        .map(|e| e.unwrap().path())
+        .filter(|p| p.is_dir())
+    {
         for file in fs::read_dir(folder).unwrap().map(|e| e.unwrap().path()) {
             let bytes = fs::read(&file).unwrap();
             let structure = unface::jpeg::walk(&bytes).unwrap();

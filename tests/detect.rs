@@ -7,17 +7,17 @@ use image::{DynamicImage, Rgb, RgbImage};
 use ndarray::{ArrayD, ArrayView4, IxDyn};
 use proptest::prelude::*;
 use unface::{
+    Face, Rect,
     decode::from_upright_pixels,
     detect::{
+        DetectError, Detector, Options,
         family::Family,
         merge::{merge, suppress},
         model::{Channels, Model, Spec},
         onnx,
         rule::Rule,
         tiling::Layout,
-        DetectError, Detector, Options,
     },
-    Face, Rect,
 };
 
 /// Reports one face of `side` pixels round each pure white pixel of the red plane.
@@ -28,7 +28,14 @@ struct White {
 }
 
 fn spec() -> Spec {
-    Spec { family: Family::Centerface, channels: Channels::Rgb, mean: 0.0, scale: 1.0, multiple: 32, fixed: None }
+    Spec {
+        family: Family::Centerface,
+        channels: Channels::Rgb,
+        mean: 0.0,
+        scale: 1.0,
+        multiple: 32,
+        fixed: None,
+    }
 }
 
 impl Model for White {
@@ -59,31 +66,51 @@ type Windows = Arc<Mutex<Vec<(usize, usize)>>>;
 fn detector(side: f32) -> (Detector, Windows) {
     let windows = Windows::default();
     let shared = Arc::clone(&windows);
-    let open = move || Ok(Box::new(White { spec: spec(), side, windows: Arc::clone(&shared) }) as Box<dyn Model>);
+    let open = move || {
+        Ok(Box::new(White {
+            spec: spec(),
+            side,
+            windows: Arc::clone(&shared),
+        }) as Box<dyn Model>)
+    };
     (Detector::new(open).unwrap(), windows)
 }
 
 fn dots(width: u32, height: u32, at: &[(u32, u32)]) -> DynamicImage {
     let mut picture = RgbImage::from_pixel(width, height, Rgb([10, 10, 10]));
-    at.iter().for_each(|&(x, y)| picture.put_pixel(x, y, Rgb([255, 0, 0])));
+    at.iter()
+        .for_each(|&(x, y)| picture.put_pixel(x, y, Rgb([255, 0, 0])));
     picture.into()
 }
 
 #[test]
 fn a_face_anywhere_in_a_large_picture_is_found_once_and_in_its_place() {
-    let places: Vec<(u32, u32)> = (0..30).map(|i| ((i * 797 + 3) % 4000, (i * 509 + 5) % 2820)).collect();
+    let places: Vec<(u32, u32)> = (0..30)
+        .map(|i| ((i * 797 + 3) % 4000, (i * 509 + 5) % 2820))
+        .collect();
     let (detector, windows) = detector(20.0);
     let frame = from_upright_pixels(dots(4000, 2820, &places));
-    let faces = detector.faces(&frame, &Options::new(Rule::flat(0.5))).unwrap();
+    let faces = detector
+        .faces(&frame, &Options::new(Rule::flat(0.5)))
+        .unwrap();
     assert_eq!(faces.len(), places.len(), "{faces:?}");
     for (x, y) in places {
         let (x, y) = (x as f32, y as f32);
-        let hit = faces.iter().any(|f| ((f.rect.x1 + f.rect.x2) / 2.0 - x).abs() < 4.5 && ((f.rect.y1 + f.rect.y2) / 2.0 - y).abs() < 4.5);
+        let hit = faces.iter().any(|f| {
+            ((f.rect.x1 + f.rect.x2) / 2.0 - x).abs() < 4.5
+                && ((f.rect.y1 + f.rect.y2) / 2.0 - y).abs() < 4.5
+        });
         assert!(hit, "no face at {x}, {y}");
     }
     let searched: usize = windows.lock().unwrap().iter().map(|(w, h)| w * h).sum();
     assert!(searched < 4000 * 2820 * 3 / 2, "{searched} pixels searched");
-    assert!(windows.lock().unwrap().iter().all(|(w, h)| w * h <= 1_120_000));
+    assert!(
+        windows
+            .lock()
+            .unwrap()
+            .iter()
+            .all(|(w, h)| w * h <= 1_120_000)
+    );
 }
 
 #[test]
@@ -91,7 +118,14 @@ fn a_face_in_the_corner_is_found() {
     let (detector, _) = detector(40.0);
     for (w, h) in [(33, 47), (640, 480), (1500, 1400)] {
         let frame = from_upright_pixels(dots(w, h, &[(0, 0), (w - 1, h - 1)]));
-        assert_eq!(detector.faces(&frame, &Options::new(Rule::flat(0.5))).unwrap().len(), 2, "{w}×{h}");
+        assert_eq!(
+            detector
+                .faces(&frame, &Options::new(Rule::flat(0.5)))
+                .unwrap()
+                .len(),
+            2,
+            "{w}×{h}"
+        );
     }
 }
 
@@ -108,7 +142,11 @@ fn a_window_that_fails_fails_the_picture() {
     }
     let detector = Detector::new(|| Ok(Box::new(Broken(spec())) as Box<dyn Model>)).unwrap();
     let frame = from_upright_pixels(dots(64, 64, &[]));
-    assert!(detector.faces(&frame, &Options::new(Rule::flat(0.5))).is_err());
+    assert!(
+        detector
+            .faces(&frame, &Options::new(Rule::flat(0.5)))
+            .is_err()
+    );
 }
 
 #[test]
@@ -117,13 +155,23 @@ fn a_picture_seen_through_its_alpha_is_searched_both_ways() {
     let mut picture = dots(64, 64, &[(30, 30)]).into_rgba8();
     picture.pixels_mut().for_each(|p| p.0[3] = 1);
     let frame = from_upright_pixels(picture.into());
-    assert_eq!(detector.faces(&frame, &Options::new(Rule::flat(0.5))).unwrap().len(), 1);
+    assert_eq!(
+        detector
+            .faces(&frame, &Options::new(Rule::flat(0.5)))
+            .unwrap()
+            .len(),
+        1
+    );
     assert_eq!(windows.lock().unwrap().len(), 2);
 }
 
 #[test]
 fn the_rule_asks_more_of_large_boxes_up_to_the_cap() {
-    let rule = Rule { base: 0.05, slope: 0.6, cap: 0.25 };
+    let rule = Rule {
+        base: 0.05,
+        slope: 0.6,
+        cap: 0.25,
+    };
     assert_eq!(rule.threshold(10.0), 0.05);
     assert_eq!(rule.threshold(32.0), 0.05);
     assert!((rule.threshold(64.0) - 0.05 * 2f32.powf(0.6)).abs() < 1e-6);
@@ -131,12 +179,20 @@ fn the_rule_asks_more_of_large_boxes_up_to_the_cap() {
 }
 
 fn face(x: f32, y: f32, w: f32, h: f32, score: f32) -> Face {
-    Face { rect: Rect::new(x, y, x + w, y + h), score }
+    Face {
+        rect: Rect::new(x, y, x + w, y + h),
+        score,
+    }
 }
 
 /// The same as `merge`, each box against each.
 fn plain_merge(mut faces: Vec<Face>, iou: f32, weak: f32) -> Vec<Face> {
-    faces.sort_by(|a, b| b.score.total_cmp(&a.score).then(a.rect.y1.total_cmp(&b.rect.y1)).then(a.rect.x1.total_cmp(&b.rect.x1)));
+    faces.sort_by(|a, b| {
+        b.score
+            .total_cmp(&a.score)
+            .then(a.rect.y1.total_cmp(&b.rect.y1))
+            .then(a.rect.x1.total_cmp(&b.rect.x1))
+    });
     let (mut seeds, mut hulls): (Vec<Face>, Vec<Face>) = (Vec::new(), Vec::new());
     for f in faces {
         let mut best: Option<(f32, usize)> = None;
@@ -147,7 +203,9 @@ fn plain_merge(mut faces: Vec<Face>, iou: f32, weak: f32) -> Vec<Face> {
             }
         }
         match best {
-            Some((_, i)) if f.score >= weak * seeds[i].score => hulls[i].rect = hulls[i].rect.hull(&f.rect),
+            Some((_, i)) if f.score >= weak * seeds[i].score => {
+                hulls[i].rect = hulls[i].rect.hull(&f.rect)
+            }
             Some(_) => {}
             None => {
                 seeds.push(f);
@@ -160,7 +218,10 @@ fn plain_merge(mut faces: Vec<Face>, iou: f32, weak: f32) -> Vec<Face> {
 
 fn boxes() -> impl Strategy<Value = Vec<Face>> {
     let one = (0f32..200.0, 0f32..200.0, 2f32..90.0, 2f32..90.0, 1u32..1000);
-    proptest::collection::vec(one.prop_map(|(x, y, w, h, s)| face(x, y, w, h, s as f32 / 1000.0)), 0..60)
+    proptest::collection::vec(
+        one.prop_map(|(x, y, w, h, s)| face(x, y, w, h, s as f32 / 1000.0)),
+        0..60,
+    )
 }
 
 proptest! {
@@ -229,7 +290,17 @@ fn model(weight: &[u8]) -> Vec<u8> {
     .concat();
     // A length of two bytes, whatever it is.
     assert!(graph.len() < 16384);
-    [&[8, 7, 7 << 3 | 2, graph.len() as u8 | 0x80, (graph.len() >> 7) as u8][..], &graph].concat()
+    [
+        &[
+            8,
+            7,
+            7 << 3 | 2,
+            graph.len() as u8 | 0x80,
+            (graph.len() >> 7) as u8,
+        ][..],
+        &graph,
+    ]
+    .concat()
 }
 
 #[test]
@@ -237,25 +308,39 @@ fn mending_takes_weights_out_of_the_inputs_and_frees_the_size() {
     let old = model(&field(8, b"w"));
     let before = onnx::signature(&old).unwrap();
     assert_eq!(before.inputs.len(), 1);
-    assert_eq!(before.inputs[0].dims, [Some(10), Some(3), Some(32), Some(32)]);
+    assert_eq!(
+        before.inputs[0].dims,
+        [Some(10), Some(3), Some(32), Some(32)]
+    );
     let new = onnx::mend(&old, true).unwrap();
     let after = onnx::signature(&new).unwrap();
     assert_eq!(after.inputs[0].dims, [None, Some(3), None, None]);
     assert_eq!(after.outputs[0].dims, [None, Some(1), None, None]);
     let contains = |bytes: &[u8], word: &[u8]| bytes.windows(word.len()).any(|w| w == word);
     assert!(contains(&old, b"inner") && !contains(&new, b"inner"));
-    assert_eq!(onnx::signature(&onnx::mend(&old, false).unwrap()).unwrap(), before);
+    assert_eq!(
+        onnx::signature(&onnx::mend(&old, false).unwrap()).unwrap(),
+        before
+    );
 }
 
 #[test]
 fn weights_in_another_file_are_refused() {
     let weight = [field(8, b"w"), field(13, &field(1, b"location"))].concat();
-    assert!(onnx::signature(&model(&weight)).unwrap_err().to_string().contains("another file"));
+    assert!(
+        onnx::signature(&model(&weight))
+            .unwrap_err()
+            .to_string()
+            .contains("another file")
+    );
 }
 
 #[test]
 fn a_model_of_no_known_family_is_told_with_its_outputs() {
     let signature = onnx::signature(&model(&field(8, b"w"))).unwrap();
     let error = Family::recognise(&signature).unwrap_err().to_string();
-    assert!(error.contains("[10, 1, 8, 8]") && error.contains("CenterFace"), "{error}");
+    assert!(
+        error.contains("[10, 1, 8, 8]") && error.contains("CenterFace"),
+        "{error}"
+    );
 }

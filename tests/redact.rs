@@ -6,39 +6,57 @@ use std::{collections::HashSet, sync::Arc};
 use image::{DynamicImage, GenericImageView, Rgb, RgbImage, RgbaImage};
 use proptest::prelude::*;
 use unface::{
-    decode::from_upright_pixels,
-    redact::{cover, Effect, Noise, Options, RedactError, Redacted},
     Rect,
+    decode::from_upright_pixels,
+    redact::{Effect, Noise, Options, RedactError, Redacted, cover},
 };
 
 fn picture(width: u32, height: u32, salt: u32) -> RgbImage {
     RgbImage::from_fn(width, height, |x, y| {
-        let v = x.wrapping_mul(73_856_093) ^ y.wrapping_mul(19_349_663) ^ salt.wrapping_mul(83_492_791);
+        let v =
+            x.wrapping_mul(73_856_093) ^ y.wrapping_mul(19_349_663) ^ salt.wrapping_mul(83_492_791);
         Rgb([v as u8, (v >> 8) as u8, (v >> 16) as u8])
     })
 }
 
 fn options(effect: Effect) -> Options {
-    Options { effect, region: 1.3 }
+    Options {
+        effect,
+        region: 1.3,
+    }
 }
 
 fn covered(pixels: impl Into<DynamicImage>, faces: &[Rect], effect: Effect) -> Redacted {
-    cover(from_upright_pixels(pixels.into()), faces, &[], &options(effect), &mut Noise::from_seed(1)).unwrap()
+    cover(
+        from_upright_pixels(pixels.into()),
+        faces,
+        &[],
+        &options(effect),
+        &mut Noise::from_seed(1),
+    )
+    .unwrap()
 }
 
 fn all_effects() -> Vec<Effect> {
-    let sticker = Arc::new(RgbaImage::from_fn(7, 5, |x, y| image::Rgba([x as u8 * 30, y as u8 * 40, 9, 128])));
+    let sticker = Arc::new(RgbaImage::from_fn(7, 5, |x, y| {
+        image::Rgba([x as u8 * 30, y as u8 * 40, 9, 128])
+    }));
     vec![
         Effect::Blur { cells: 4 },
         Effect::Pixelate { cells: 4 },
         Effect::Fill { color: [1, 2, 3] },
-        Effect::Image { sticker, under: [9, 8, 7] },
+        Effect::Image {
+            sticker,
+            under: [9, 8, 7],
+        },
     ]
 }
 
 fn in_any(redacted: &Redacted, x: u32, y: u32) -> bool {
     let parts = redacted.regions().iter().flat_map(|r| &r.parts);
-    parts.into_iter().any(|p| p.x1 <= x && x < p.x2 && p.y1 <= y && y < p.y2)
+    parts
+        .into_iter()
+        .any(|p| p.x1 <= x && x < p.x2 && p.y1 <= y && y < p.y2)
 }
 
 proptest! {
@@ -85,15 +103,26 @@ proptest! {
 #[test]
 fn a_face_shows_at_most_so_many_cells_alone_and_in_a_chain() {
     let big = Rect::new(50.0, 50.0, 150.0, 170.0);
-    let chain = [big, Rect::new(120.0, 60.0, 190.0, 150.0), Rect::new(180.0, 70.0, 230.0, 130.0), Rect::new(60.0, 60.0, 80.0, 80.0)];
+    let chain = [
+        big,
+        Rect::new(120.0, 60.0, 190.0, 150.0),
+        Rect::new(180.0, 70.0, 230.0, 130.0),
+        Rect::new(60.0, 60.0, 80.0, 80.0),
+    ];
     for cells in 1..=6 {
         for faces in [&chain[..1], &chain[..]] {
             let redacted = covered(picture(300, 300, 3), faces, Effect::Pixelate { cells });
             for face in faces {
                 let r = face.inflate(1.3).to_pixels(300, 300).unwrap();
-                let seen: HashSet<[u8; 4]> =
-                    (r.y1..r.y2).flat_map(|y| (r.x1..r.x2).map(move |x| (x, y))).map(|(x, y)| redacted.pixels().get_pixel(x, y).0).collect();
-                assert!(seen.len() <= (cells * cells) as usize, "{} values with {cells} cells", seen.len());
+                let seen: HashSet<[u8; 4]> = (r.y1..r.y2)
+                    .flat_map(|y| (r.x1..r.x2).map(move |x| (x, y)))
+                    .map(|(x, y)| redacted.pixels().get_pixel(x, y).0)
+                    .collect();
+                assert!(
+                    seen.len() <= (cells * cells) as usize,
+                    "{} values with {cells} cells",
+                    seen.len()
+                );
             }
         }
     }
@@ -102,10 +131,21 @@ fn a_face_shows_at_most_so_many_cells_alone_and_in_a_chain() {
 #[test]
 fn faces_with_equal_averages_give_equal_outputs() {
     // A checkerboard and its negative have the same mean in every cell of even size.
-    let board = |odd: u32| RgbImage::from_fn(104, 104, |x, y| Rgb(if (x + y) % 2 == odd { [200; 3] } else { [40; 3] }));
+    let board = |odd: u32| {
+        RgbImage::from_fn(104, 104, |x, y| {
+            Rgb(if (x + y) % 2 == odd {
+                [200; 3]
+            } else {
+                [40; 3]
+            })
+        })
+    };
     let whole = [Rect::new(12.0, 12.0, 92.0, 92.0)];
     for effect in [Effect::Blur { cells: 4 }, Effect::Pixelate { cells: 4 }] {
-        let (a, b) = (covered(board(0), &whole, effect.clone()), covered(board(1), &whole, effect));
+        let (a, b) = (
+            covered(board(0), &whole, effect.clone()),
+            covered(board(1), &whole, effect),
+        );
         assert_eq!(a.regions()[0].bounds.width(), 104);
         assert_eq!(a.pixels(), b.pixels());
     }
@@ -114,11 +154,17 @@ fn faces_with_equal_averages_give_equal_outputs() {
 #[test]
 fn a_sliver_of_a_cell_never_averages_a_few_pixels() {
     // Two parts that touch by a pixel: the small one must not get a fine grid of its own.
-    let faces = [Rect::new(20.0, 20.0, 120.0, 120.0), Rect::new(133.0, 60.0, 143.0, 70.0)];
+    let faces = [
+        Rect::new(20.0, 20.0, 120.0, 120.0),
+        Rect::new(133.0, 60.0, 143.0, 70.0),
+    ];
     let redacted = covered(picture(200, 200, 9), &faces, Effect::Pixelate { cells: 4 });
     assert_eq!(redacted.regions().len(), 1);
     let r = faces[1].inflate(1.3).to_pixels(200, 200).unwrap();
-    let seen: HashSet<_> = (r.y1..r.y2).flat_map(|y| (r.x1..r.x2).map(move |x| (x, y))).map(|(x, y)| redacted.pixels().get_pixel(x, y).0).collect();
+    let seen: HashSet<_> = (r.y1..r.y2)
+        .flat_map(|y| (r.x1..r.x2).map(move |x| (x, y)))
+        .map(|(x, y)| redacted.pixels().get_pixel(x, y).0)
+        .collect();
     assert!(seen.len() <= 4, "{}", seen.len());
 }
 
@@ -151,7 +197,11 @@ fn all_kinds_of_pixels_take_all_effects_and_become_opaque() {
 
 #[test]
 fn the_last_row_and_column_are_covered() {
-    let redacted = covered(picture(50, 40, 1), &[Rect::new(30.0, 20.0, 49.0, 39.5)], Effect::Fill { color: [0; 3] });
+    let redacted = covered(
+        picture(50, 40, 1),
+        &[Rect::new(30.0, 20.0, 49.0, 39.5)],
+        Effect::Fill { color: [0; 3] },
+    );
     assert_eq!(redacted.pixels().get_pixel(49, 39).0, [0, 0, 0, 255]);
 }
 
@@ -168,7 +218,13 @@ fn a_box_that_is_no_number_is_an_error_and_not_left_out() {
     for bad in [f32::NAN, f32::INFINITY] {
         let frame = from_upright_pixels(picture(8, 8, 1).into());
         let options = options(Effect::Fill { color: [0; 3] });
-        let result = cover(frame, &[Rect::new(bad, 0.0, 4.0, 4.0)], &[], &options, &mut Noise::from_seed(0));
+        let result = cover(
+            frame,
+            &[Rect::new(bad, 0.0, 4.0, 4.0)],
+            &[],
+            &options,
+            &mut Noise::from_seed(0),
+        );
         assert!(matches!(result, Err(RedactError::NotFinite(_))));
     }
 }
@@ -177,11 +233,27 @@ fn a_box_that_is_no_number_is_an_error_and_not_left_out() {
 fn weaker_settings_than_the_bounds_are_refused() {
     let try_with = |effect, region| {
         let frame = from_upright_pixels(picture(8, 8, 1).into());
-        cover(frame, &[], &[], &Options { effect, region }, &mut Noise::from_seed(0)).err()
+        cover(
+            frame,
+            &[],
+            &[],
+            &Options { effect, region },
+            &mut Noise::from_seed(0),
+        )
+        .err()
     };
-    assert_eq!(try_with(Effect::Blur { cells: 7 }, 1.3), Some(RedactError::Cells(7)));
-    assert_eq!(try_with(Effect::Pixelate { cells: 0 }, 1.3), Some(RedactError::Cells(0)));
-    assert_eq!(try_with(Effect::Blur { cells: 4 }, 1.29), Some(RedactError::Region(1.29)));
+    assert_eq!(
+        try_with(Effect::Blur { cells: 7 }, 1.3),
+        Some(RedactError::Cells(7))
+    );
+    assert_eq!(
+        try_with(Effect::Pixelate { cells: 0 }, 1.3),
+        Some(RedactError::Cells(0))
+    );
+    assert_eq!(
+        try_with(Effect::Blur { cells: 4 }, 1.29),
+        Some(RedactError::Region(1.29))
+    );
 }
 
 #[test]
@@ -189,7 +261,14 @@ fn noise_differs_between_seeds_and_not_within_one() {
     let face = [Rect::new(10.0, 10.0, 50.0, 50.0)];
     let with = |seed| {
         let frame = from_upright_pixels(picture(64, 64, 2).into());
-        cover(frame, &face, &[], &options(Effect::Blur { cells: 4 }), &mut Noise::from_seed(seed)).unwrap()
+        cover(
+            frame,
+            &face,
+            &[],
+            &options(Effect::Blur { cells: 4 }),
+            &mut Noise::from_seed(seed),
+        )
+        .unwrap()
     };
     assert_eq!(with(1).pixels(), with(1).pixels());
     assert_ne!(with(1).pixels(), with(2).pixels());
@@ -203,7 +282,17 @@ fn a_crowd_of_thousands_joins_by_overlap() {
             Rect::new(x, y, x + 12.0, y + 12.0)
         })
         .collect();
-    assert_eq!(covered(picture(2000, 1000, 1), &faces, Effect::Blur { cells: 4 }).regions().len(), 5000);
+    assert_eq!(
+        covered(picture(2000, 1000, 1), &faces, Effect::Blur { cells: 4 })
+            .regions()
+            .len(),
+        5000
+    );
     let wide: Vec<Rect> = faces.iter().map(|f| f.inflate(1.6)).collect();
-    assert_eq!(covered(picture(2000, 1000, 1), &wide, Effect::Blur { cells: 4 }).regions().len(), 1);
+    assert_eq!(
+        covered(picture(2000, 1000, 1), &wide, Effect::Blur { cells: 4 })
+            .regions()
+            .len(),
+        1
+    );
 }

@@ -6,7 +6,9 @@ use std::{
     path::{Path, PathBuf},
 };
 
-const ROOMS: [&str; 8] = ["decode", "detect", "discover", "encode", "redact", "report", "verify", "write"];
+const ROOMS: [&str; 8] = [
+    "decode", "detect", "discover", "encode", "redact", "report", "verify", "write",
+];
 
 fn sources(folder: &Path) -> Vec<PathBuf> {
     let mut all = Vec::new();
@@ -31,9 +33,20 @@ fn rooms_do_not_import_each_other() {
     for room in ROOMS {
         for file in sources(&src().join(room)) {
             let text = fs::read_to_string(&file).unwrap();
-            for other in ROOMS.iter().filter(|o| **o != room && !allowed.contains(&(room, **o))) {
-                let named = [format!("crate::{other}"), format!("    {other}::"), format!("{{{other}::")];
-                assert!(!named.iter().any(|n| text.contains(n.as_str())), "{} imports {other}", file.display());
+            for other in ROOMS
+                .iter()
+                .filter(|o| **o != room && !allowed.contains(&(room, **o)))
+            {
+                let named = [
+                    format!("crate::{other}"),
+                    format!("    {other}::"),
+                    format!("{{{other}::"),
+                ];
+                assert!(
+                    !named.iter().any(|n| text.contains(n.as_str())),
+                    "{} imports {other}",
+                    file.display()
+                );
             }
         }
     }
@@ -41,13 +54,21 @@ fn rooms_do_not_import_each_other() {
 
 #[test]
 fn only_one_file_names_the_runtime_and_only_two_the_bar() {
-    for (word, files) in [("ort::", &["session.rs"][..]), ("indicatif", &["progress.rs", "messages.rs"])] {
+    for (word, files) in [
+        ("ort::", &["session.rs"][..]),
+        ("indicatif", &["progress.rs", "messages.rs"]),
+    ] {
         for file in sources(&src()) {
             let name = file.file_name().unwrap().to_str().unwrap();
             let uses = fs::read_to_string(&file).unwrap().lines().any(|l| {
-                !l.trim_start().starts_with("//") && (l.contains(&format!(" {word}")) || l.contains(&format!("({word}")))
+                !l.trim_start().starts_with("//")
+                    && (l.contains(&format!(" {word}")) || l.contains(&format!("({word}")))
             });
-            assert!(!uses || files.contains(&name), "{} names {word}", file.display());
+            assert!(
+                !uses || files.contains(&name),
+                "{} names {word}",
+                file.display()
+            );
         }
     }
 }

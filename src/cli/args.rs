@@ -3,7 +3,7 @@
 use std::{ffi::OsString, path::PathBuf};
 
 use clap::{Args, CommandFactory, FromArgMatches, Parser, ValueEnum};
-use unface::{detect::rule::Sensitivity, Format, Rect};
+use unface::{Format, Rect, detect::rule::Sensitivity};
 
 use super::{exit::Exit, messages};
 
@@ -45,7 +45,13 @@ pub struct Cover {
     pub report: Option<OsString>,
 
     /// With what faces are covered [default: blur, or image with --image]
-    #[arg(long, value_enum, value_name = "blur|pixelate|fill|image", hide_possible_values = true, help_heading = "Covering")]
+    #[arg(
+        long,
+        value_enum,
+        value_name = "blur|pixelate|fill|image",
+        hide_possible_values = true,
+        help_heading = "Covering"
+    )]
     pub effect: Option<EffectName>,
     /// Averages across a face that blur and pixelate keep, 1 to 6; fewer tell less
     #[arg(long, value_name = "N", default_value_t = unface::redact::effect::DEFAULT_CELLS, value_parser = clap::value_parser!(u32).range(1..=6), help_heading = "Covering")]
@@ -81,7 +87,12 @@ pub struct Cover {
 
 /// Finds faces and prints them as JSON lines; writes no pictures.
 #[derive(Parser, Debug)]
-#[command(name = "unface detect", bin_name = "unface detect", version, max_term_width = 100)]
+#[command(
+    name = "unface detect",
+    bin_name = "unface detect",
+    version,
+    max_term_width = 100
+)]
 pub struct Detect {
     #[command(flatten)]
     pub inputs: Inputs,
@@ -103,7 +114,12 @@ pub struct Inputs {
     #[arg(long, value_name = "FILE|-", help_heading = "Input")]
     pub files_from: Option<PathBuf>,
     /// The same, names ended by NUL, as find -print0 writes them
-    #[arg(long, value_name = "FILE|-", conflicts_with = "files_from", help_heading = "Input")]
+    #[arg(
+        long,
+        value_name = "FILE|-",
+        conflicts_with = "files_from",
+        help_heading = "Input"
+    )]
     pub files_from0: Option<PathBuf>,
 }
 
@@ -161,22 +177,36 @@ fn color(text: &str) -> Result<[u8; 3], String> {
     let value = (digits.len() == 6 && digits.bytes().all(|b| b.is_ascii_hexdigit()))
         .then(|| u32::from_str_radix(digits, 16).ok())
         .flatten();
-    value.map(|v| [(v >> 16) as u8, (v >> 8) as u8, v as u8]).ok_or_else(|| "use six hexadecimal digits, such as 00ff00".into())
+    value
+        .map(|v| [(v >> 16) as u8, (v >> 8) as u8, v as u8])
+        .ok_or_else(|| "use six hexadecimal digits, such as 00ff00".into())
 }
 
 fn score(text: &str) -> Result<f32, String> {
-    text.parse().ok().filter(|v| (0.0..=1.0).contains(v)).ok_or_else(|| "use a number from 0 to 1".into())
+    text.parse()
+        .ok()
+        .filter(|v| (0.0..=1.0).contains(v))
+        .ok_or_else(|| "use a number from 0 to 1".into())
 }
 
 fn pixels(text: &str) -> Result<f32, String> {
-    text.parse().ok().filter(|v| (0.0..=1e5).contains(v)).ok_or_else(|| "use a number of pixels".into())
+    text.parse()
+        .ok()
+        .filter(|v| (0.0..=1e5).contains(v))
+        .ok_or_else(|| "use a number of pixels".into())
 }
 
 fn place(text: &str) -> Result<Rect, String> {
     let wrong = || "use X,Y,W,H in pixels, such as 10,20,300,200".to_string();
-    let numbers: Vec<f32> = text.split(',').map(|n| n.trim().parse()).collect::<Result<_, _>>().map_err(|_| wrong())?;
+    let numbers: Vec<f32> = text
+        .split(',')
+        .map(|n| n.trim().parse())
+        .collect::<Result<_, _>>()
+        .map_err(|_| wrong())?;
     match numbers[..] {
-        [x, y, w, h] if numbers.iter().all(|n| n.is_finite()) && w > 0.0 && h > 0.0 => Ok(Rect::new(x, y, x + w, y + h)),
+        [x, y, w, h] if numbers.iter().all(|n| n.is_finite()) && w > 0.0 && h > 0.0 => {
+            Ok(Rect::new(x, y, x + w, y + h))
+        }
         _ => Err(wrong()),
     }
 }
@@ -225,5 +255,8 @@ impl Command {
 }
 
 fn read<T: CommandFactory + FromArgMatches>(args: Vec<OsString>) -> Result<T, Answer> {
-    T::command().try_get_matches_from(args).and_then(|m| T::from_arg_matches(&m)).map_err(Answer)
+    T::command()
+        .try_get_matches_from(args)
+        .and_then(|m| T::from_arg_matches(&m))
+        .map_err(Answer)
 }

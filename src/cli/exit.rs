@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use unface::{discover::DiscoverError, Error, Summary};
+use unface::{Error, Summary, discover::DiscoverError};
 
 /// How the program ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,7 +46,10 @@ impl Exit {
     pub const fn after(summary: &Summary, strict: bool) -> Self {
         if summary.interrupted {
             Self::Interrupted
-        } else if summary.failed > 0 || summary.closed || strict && !summary.without_faces.is_empty() {
+        } else if summary.failed > 0
+            || summary.closed
+            || strict && !summary.without_faces.is_empty()
+        {
             Self::Failed
         } else {
             Self::Done
@@ -66,7 +69,10 @@ mod tests {
 
     #[test]
     fn an_interrupt_outranks_failures_and_failures_outrank_success() {
-        let mut summary = Summary { done: 1, ..Summary::default() };
+        let mut summary = Summary {
+            done: 1,
+            ..Summary::default()
+        };
         assert_eq!(Exit::after(&summary, true), Exit::Done);
         summary.without_faces.push("a.jpg".into());
         assert_eq!(Exit::after(&summary, false), Exit::Done);

@@ -8,11 +8,11 @@ mod progress;
 mod settings;
 
 use std::sync::{
-    atomic::{AtomicUsize, Ordering},
     Arc,
+    atomic::{AtomicUsize, Ordering},
 };
 
-use unface::{pipeline, report::Line, Error};
+use unface::{Error, pipeline, report::Line};
 
 use args::Command;
 pub use exit::Exit;
@@ -41,7 +41,9 @@ pub fn main() -> Exit {
 /// What to say when the program itself broke.
 pub fn broken() -> Exit {
     unface::write::remove_all();
-    messages::error("the program broke; report this as a bug. What was finished is sound, nothing partial was left");
+    messages::error(
+        "the program broke; report this as a bug. What was finished is sound, nothing partial was left",
+    );
     Exit::Failed
 }
 
@@ -54,12 +56,18 @@ struct Refusal {
 impl From<Error> for Refusal {
     fn from(error: Error) -> Self {
         let exit = Exit::of(&error);
-        Self { message: error.to_string(), exit }
+        Self {
+            message: error.to_string(),
+            exit,
+        }
     }
 }
 
 fn usage(message: impl Into<String>) -> Refusal {
-    Refusal { message: message.into(), exit: Exit::Usage }
+    Refusal {
+        message: message.into(),
+        exit: Exit::Usage,
+    }
 }
 
 fn run(command: Command, stop: Arc<AtomicUsize>) -> Result<Exit, Refusal> {
@@ -83,14 +91,21 @@ fn run(command: Command, stop: Arc<AtomicUsize>) -> Result<Exit, Refusal> {
 fn dry_run(resolved: &Resolved) -> Result<Exit, Refusal> {
     let plan = pipeline::plan(&resolved.request)?;
     for (path, error) in &plan.failed {
-        messages::error(&format!("{}: can't be read ({error})", unface::ShownPath(path.clone())));
+        messages::error(&format!(
+            "{}: can't be read ({error})",
+            unface::ShownPath(path.clone())
+        ));
     }
     for line in plan.jobs.iter().map(progress::planned) {
         if messages::out(&line).is_err() {
             return Ok(Exit::Failed);
         }
     }
-    Ok(if plan.failed.is_empty() { Exit::Done } else { Exit::Failed })
+    Ok(if plan.failed.is_empty() {
+        Exit::Done
+    } else {
+        Exit::Failed
+    })
 }
 
 /// The first Ctrl-C lets the pictures in flight be dropped cleanly, the second ends at once.
@@ -110,6 +125,11 @@ fn on_interrupt(stop: Arc<AtomicUsize>) {
 /// One JSON line for a picture that was searched.
 fn boxes_line(outcome: &pipeline::Outcome) -> Option<String> {
     let record = &outcome.record;
-    let line = Line::new(outcome.source.path(), record.width?, record.height?, record.faces.clone());
+    let line = Line::new(
+        outcome.source.path(),
+        record.width?,
+        record.height?,
+        record.faces.clone(),
+    );
     serde_json::to_string(&line).ok()
 }

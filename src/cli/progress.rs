@@ -4,18 +4,18 @@ use std::{
     io::{self, IsTerminal, Write},
     path::PathBuf,
     sync::{
-        atomic::{AtomicUsize, Ordering},
         Arc, Mutex, OnceLock, PoisonError,
+        atomic::{AtomicUsize, Ordering},
     },
     time::Duration,
 };
 
 use indicatif::{ProgressBar, ProgressStyle};
 use unface::{
+    Progress, ShownPath, Summary,
     discover::{Job, Output},
     pipeline::Outcome,
     report::Status,
-    Progress, ShownPath, Summary,
 };
 
 use super::{boxes_line, messages};
@@ -34,9 +34,21 @@ pub struct Teller {
 }
 
 impl Teller {
-    pub fn new(stop: Arc<AtomicUsize>, quiet: bool, records: Option<Box<dyn Write + Send>>, detects: bool) -> Self {
+    pub fn new(
+        stop: Arc<AtomicUsize>,
+        quiet: bool,
+        records: Option<Box<dyn Write + Send>>,
+        detects: bool,
+    ) -> Self {
         let records = records.map(Mutex::new);
-        Self { stop, quiet, records, detects, bar: OnceLock::new(), faces: AtomicUsize::new(0) }
+        Self {
+            stop,
+            quiet,
+            records,
+            detects,
+            bar: OnceLock::new(),
+            faces: AtomicUsize::new(0),
+        }
     }
 
     /// Takes the bar away.
@@ -53,9 +65,9 @@ impl Progress for Teller {
             return;
         }
         let bar = messages::bars().add(ProgressBar::new(jobs as u64));
-        if let Ok(style) =
-            ProgressStyle::with_template("{wide_bar} {pos}/{len} pictures, {msg}, {per_sec}, {eta} left")
-        {
+        if let Ok(style) = ProgressStyle::with_template(
+            "{wide_bar} {pos}/{len} pictures, {msg}, {per_sec}, {eta} left",
+        ) {
             bar.set_style(style);
         }
         bar.set_message("0 faces");
@@ -65,11 +77,15 @@ impl Progress for Teller {
 
     fn finished(&self, outcome: &Outcome) -> io::Result<()> {
         let record = &outcome.record;
-        let faces = self.faces.fetch_add(record.faces.len(), Ordering::Relaxed) + record.faces.len();
+        let faces =
+            self.faces.fetch_add(record.faces.len(), Ordering::Relaxed) + record.faces.len();
         if let Some(error) = &outcome.error {
             messages::error(&error.to_string());
         } else if let Some(damage) = &record.damage {
-            messages::line(&format!("{}: damaged, covered what is there ({damage})", shown(outcome)));
+            messages::line(&format!(
+                "{}: damaged, covered what is there ({damage})",
+                shown(outcome)
+            ));
         }
         if let Some(bar) = self.bar.get() {
             bar.set_message(format!("{faces} faces"));
@@ -77,10 +93,10 @@ impl Progress for Teller {
         } else if !self.quiet && outcome.error.is_none() && !self.detects {
             messages::line(&plain(outcome));
         }
-        if self.detects {
-            if let (Status::Done, Some(line)) = (record.status, boxes_line(outcome)) {
-                messages::out(&line)?;
-            }
+        if self.detects
+            && let (Status::Done, Some(line)) = (record.status, boxes_line(outcome))
+        {
+            messages::out(&line)?;
         }
         if let Some(records) = &self.records {
             let mut sink = records.lock().unwrap_or_else(PoisonError::into_inner);
@@ -104,8 +120,14 @@ fn plain(outcome: &Outcome) -> String {
     let record = &outcome.record;
     match record.status {
         Status::Done => {
-            let output = record.output.as_deref().map_or_else(String::new, |o| format!(" → {}", ShownPath(PathBuf::from(o))));
-            format!("{}: {}{output}", shown(outcome), count(record.faces.len(), "face"))
+            let output = record.output.as_deref().map_or_else(String::new, |o| {
+                format!(" → {}", ShownPath(PathBuf::from(o)))
+            });
+            format!(
+                "{}: {}{output}",
+                shown(outcome),
+                count(record.faces.len(), "face")
+            )
         }
         Status::Skipped => format!("{}: skipped, its output is there", shown(outcome)),
         Status::PassedOver => format!("{}: passed over, no picture", shown(outcome)),
@@ -131,21 +153,44 @@ pub fn planned(job: &Job) -> String {
 /// The closing line.
 pub fn summary(summary: &Summary, detects: bool) -> String {
     let mut parts = vec![
-        format!("{} {}", count(summary.done, "picture"), if detects { "searched" } else { "done" }),
-        format!("{} {}", count(summary.faces, "face"), if detects { "found" } else { "covered" }),
+        format!(
+            "{} {}",
+            count(summary.done, "picture"),
+            if detects { "searched" } else { "done" }
+        ),
+        format!(
+            "{} {}",
+            count(summary.faces, "face"),
+            if detects { "found" } else { "covered" }
+        ),
     ];
     if !summary.without_faces.is_empty() {
-        let names: Vec<_> =
-            summary.without_faces.iter().take(MOST_NAMES).map(|p| ShownPath(p.clone()).to_string()).collect();
+        let names: Vec<_> = summary
+            .without_faces
+            .iter()
+            .take(MOST_NAMES)
+            .map(|p| ShownPath(p.clone()).to_string())
+            .collect();
         let more = summary.without_faces.len().saturating_sub(MOST_NAMES);
-        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-        parts.push(format!("{} without a face, have a look: {}{more}", summary.without_faces.len(), names.join(", ")));
+        let more = if more > 0 {
+            format!(" and {more} more")
+        } else {
+            String::new()
+        };
+        parts.push(format!(
+            "{} without a face, have a look: {}{more}",
+            summary.without_faces.len(),
+            names.join(", ")
+        ));
     }
     if summary.skipped > 0 {
         parts.push(format!("{} skipped", summary.skipped));
     }
     if summary.passed_over > 0 {
-        parts.push(format!("{} passed over as no pictures", summary.passed_over));
+        parts.push(format!(
+            "{} passed over as no pictures",
+            summary.passed_over
+        ));
     }
     parts.push(format!("{} failed", summary.failed));
     if summary.interrupted {

@@ -24,11 +24,19 @@ fn srgb_grey() -> ColorProfile {
 pub(super) fn to_srgb(pixels: &mut DynamicImage, icc: &[u8]) -> Result<(), Unreadable> {
     let profile = ColorProfile::new_from_slice(icc).map_err(|_| Unreadable)?;
     let grey = !pixels.color().has_color();
-    let wanted = if grey { DataColorSpace::Gray } else { DataColorSpace::Rgb };
+    let wanted = if grey {
+        DataColorSpace::Gray
+    } else {
+        DataColorSpace::Rgb
+    };
     if profile.color_space != wanted {
         return Err(Unreadable);
     }
-    let target = if grey { srgb_grey() } else { ColorProfile::new_srgb() };
+    let target = if grey {
+        srgb_grey()
+    } else {
+        ColorProfile::new_srgb()
+    };
     if same(&profile, &target, grey)? {
         return Ok(());
     }
@@ -50,16 +58,25 @@ pub(super) fn to_srgb(pixels: &mut DynamicImage, icc: &[u8]) -> Result<(), Unrea
 /// sRGB under some name, and converting is as much work as decoding.
 fn same(profile: &ColorProfile, target: &ColorProfile, grey: bool) -> Result<bool, Unreadable> {
     let layout = if grey { Layout::Gray } else { Layout::Rgb };
-    let transform = profile.create_transform_8bit(layout, target, layout, options()).map_err(|_| Unreadable)?;
+    let transform = profile
+        .create_transform_8bit(layout, target, layout, options())
+        .map_err(|_| Unreadable)?;
     let steps: Vec<u8> = (0..=16u32).map(|i| (i * 255 / 16) as u8).collect();
     let probe: Vec<u8> = if grey {
         steps
     } else {
-        let pair = |r: u8| steps.iter().flat_map(|&g| steps.iter().map(move |&b| [g, b])).map(move |[g, b]| [r, g, b]);
+        let pair = |r: u8| {
+            steps
+                .iter()
+                .flat_map(|&g| steps.iter().map(move |&b| [g, b]))
+                .map(move |[g, b]| [r, g, b])
+        };
         steps.iter().flat_map(|&r| pair(r)).flatten().collect()
     };
     let mut out = vec![0; probe.len()];
-    transform.transform(&probe, &mut out).map_err(|_| Unreadable)?;
+    transform
+        .transform(&probe, &mut out)
+        .map_err(|_| Unreadable)?;
     Ok(probe.iter().zip(&out).all(|(a, b)| a.abs_diff(*b) <= 1))
 }
 
@@ -69,7 +86,9 @@ fn eight<P: Pixel<Subpixel = u8>>(
     to: &ColorProfile,
     layout: Layout,
 ) -> Result<(), Unreadable> {
-    let transform = from.create_transform_8bit(layout, to, layout, options()).map_err(|_| Unreadable)?;
+    let transform = from
+        .create_transform_8bit(layout, to, layout, options())
+        .map_err(|_| Unreadable)?;
     run(pixels, P::CHANNEL_COUNT, &*transform)
 }
 
@@ -79,7 +98,9 @@ fn sixteen<P: Pixel<Subpixel = u16>>(
     to: &ColorProfile,
     layout: Layout,
 ) -> Result<(), Unreadable> {
-    let transform = from.create_transform_16bit(layout, to, layout, options()).map_err(|_| Unreadable)?;
+    let transform = from
+        .create_transform_16bit(layout, to, layout, options())
+        .map_err(|_| Unreadable)?;
     run(pixels, P::CHANNEL_COUNT, &*transform)
 }
 
@@ -88,10 +109,12 @@ fn run<T: Copy + Default + Send + Sync>(
     channels: u8,
     transform: &(dyn TransformExecutor<T> + Send + Sync),
 ) -> Result<(), Unreadable> {
-    samples.par_chunks_mut(CHUNK * usize::from(channels)).try_for_each(|part| {
-        let source = part.to_vec();
-        transform.transform(&source, part).map_err(|_| Unreadable)
-    })
+    samples
+        .par_chunks_mut(CHUNK * usize::from(channels))
+        .try_for_each(|part| {
+            let source = part.to_vec();
+            transform.transform(&source, part).map_err(|_| Unreadable)
+        })
 }
 
 /// Four inks a pixel (0 is no ink) → sRGB, through the profile if there is one that fits,
@@ -99,9 +122,18 @@ fn run<T: Copy + Default + Send + Sync>(
 pub(super) fn cmyk_to_rgb(inks: &[u8], icc: Option<&[u8]>) -> (Vec<u8>, bool) {
     let mut rgb = vec![0; inks.len() / 4 * 3];
     let by_profile = icc.and_then(|icc| {
-        let profile = ColorProfile::new_from_slice(icc).ok().filter(|p| p.color_space == DataColorSpace::Cmyk)?;
+        let profile = ColorProfile::new_from_slice(icc)
+            .ok()
+            .filter(|p| p.color_space == DataColorSpace::Cmyk)?;
         // moxcms names four inks by the layout of four samples.
-        profile.create_transform_8bit(Layout::Rgba, &ColorProfile::new_srgb(), Layout::Rgb, options()).ok()
+        profile
+            .create_transform_8bit(
+                Layout::Rgba,
+                &ColorProfile::new_srgb(),
+                Layout::Rgb,
+                options(),
+            )
+            .ok()
     });
     if let Some(transform) = by_profile {
         let done = rgb

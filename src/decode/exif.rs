@@ -23,13 +23,21 @@ impl Reader<'_> {
     fn u16(&self, at: usize) -> Option<u16> {
         let b = self.bytes.get(at..at.checked_add(2)?)?;
         let b = [b[0], b[1]];
-        Some(if self.little { u16::from_le_bytes(b) } else { u16::from_be_bytes(b) })
+        Some(if self.little {
+            u16::from_le_bytes(b)
+        } else {
+            u16::from_be_bytes(b)
+        })
     }
 
     fn u32(&self, at: usize) -> Option<u32> {
         let b = self.bytes.get(at..at.checked_add(4)?)?;
         let b = [b[0], b[1], b[2], b[3]];
-        Some(if self.little { u32::from_le_bytes(b) } else { u32::from_be_bytes(b) })
+        Some(if self.little {
+            u32::from_le_bytes(b)
+        } else {
+            u32::from_be_bytes(b)
+        })
     }
 
     /// Entries of the directory at `at` (tag, offset of its value field), and the next one's place.
@@ -42,7 +50,10 @@ impl Reader<'_> {
                 Some((self.u16(entry)?, entry))
             })
             .collect();
-        let next = at.checked_add(2 + 12 * count).and_then(|n| self.u32(n)).unwrap_or(0);
+        let next = at
+            .checked_add(2 + 12 * count)
+            .and_then(|n| self.u32(n))
+            .unwrap_or(0);
         Some((entries, next as usize))
     }
 
@@ -81,7 +92,9 @@ pub(super) fn read(bytes: &[u8]) -> Exif {
         _ => return exif,
     };
     let reader = Reader { bytes, little };
-    let Some((entries, next)) = reader.u32(4).and_then(|at| reader.directory(at as usize)) else { return exif };
+    let Some((entries, next)) = reader.u32(4).and_then(|at| reader.directory(at as usize)) else {
+        return exif;
+    };
     let mut hold = |what: &'static str| {
         if !exif.holds.contains(&what) {
             exif.holds.push(what);
@@ -89,13 +102,17 @@ pub(super) fn read(bytes: &[u8]) -> Exif {
     };
     for (name, entry) in entries {
         match name {
-            tag::ORIENTATION => exif.orientations.extend(reader.number(entry).map(|v| v.min(0xFFFF) as u16)),
+            tag::ORIENTATION => exif
+                .orientations
+                .extend(reader.number(entry).map(|v| v.min(0xFFFF) as u16)),
             tag::GPS => hold("GPS"),
             tag::MAKE | tag::MODEL => hold("camera"),
             tag::DATE => hold("time"),
             tag::ARTIST | tag::COPYRIGHT => hold("name"),
             tag::EXIF => {
-                let inner = reader.number(entry).and_then(|at| reader.directory(at as usize));
+                let inner = reader
+                    .number(entry)
+                    .and_then(|at| reader.directory(at as usize));
                 for (name, _) in inner.map(|d| d.0).unwrap_or_default() {
                     match name {
                         tag::MAKER_NOTE => hold("maker note"),
@@ -120,14 +137,23 @@ pub(super) fn xmp_orientations(packet: &[u8]) -> Vec<u16> {
     let key = b"tiff:Orientation";
     let mut found = Vec::new();
     let mut at = 0;
-    while let Some(next) = packet.get(at..).and_then(|rest| rest.windows(key.len()).position(|w| w == key)) {
+    while let Some(next) = packet
+        .get(at..)
+        .and_then(|rest| rest.windows(key.len()).position(|w| w == key))
+    {
         at += next + key.len();
         let value = packet[at..]
             .iter()
             .take(16)
             .skip_while(|b| !b.is_ascii_digit() && **b != b'<')
             .take_while(|b| b.is_ascii_digit())
-            .fold(None, |n: Option<u16>, b| Some(n.unwrap_or(0).saturating_mul(10).saturating_add(u16::from(b - b'0'))));
+            .fold(None, |n: Option<u16>, b| {
+                Some(
+                    n.unwrap_or(0)
+                        .saturating_mul(10)
+                        .saturating_add(u16::from(b - b'0')),
+                )
+            });
         found.extend(value);
     }
     found

@@ -2,11 +2,11 @@
 
 use image::{DynamicImage, GrayImage, RgbImage};
 use zune_jpeg::{
-    zune_core::{bytestream::ZCursor, colorspace::ColorSpace, options::DecoderOptions},
     JpegDecoder,
+    zune_core::{bytestream::ZCursor, colorspace::ColorSpace, options::DecoderOptions},
 };
 
-use super::{colour, orientation::Gathered, DecodeError, Options};
+use super::{DecodeError, Options, colour, orientation::Gathered};
 use crate::jpeg::{self, Oddity, Structure};
 
 /// Pixels as stored, and what the file says of them.
@@ -23,7 +23,11 @@ pub(super) fn decode(bytes: &[u8], options: &Options) -> Result<Stored, DecodeEr
     options.allow(u32::from(header.width), u32::from(header.height), channels)?;
     if header.progressive() {
         // Decoders hold all coefficients of a progressive picture at once, 2 bytes each.
-        options.allow(u32::from(header.width), u32::from(header.height), 2 * header.components.len() as u64)?;
+        options.allow(
+            u32::from(header.width),
+            u32::from(header.height),
+            2 * header.components.len() as u64,
+        )?;
     }
     let damage = structure.damage.clone();
     if let (Some(what), false) = (&damage, options.allow_damaged) {
@@ -32,8 +36,16 @@ pub(super) fn decode(bytes: &[u8], options: &Options) -> Result<Stored, DecodeEr
     let mut gathered = gather(bytes, &structure, options)?;
     let inks = header.components.len() == 4;
     let adobe = adobe_transform(bytes, &structure);
-    let pixels = if inks { four_inks(bytes, adobe, &mut gathered)? } else { one_or_three(bytes, &structure)? };
-    Ok(Stored { pixels, gathered, damage })
+    let pixels = if inks {
+        four_inks(bytes, adobe, &mut gathered)?
+    } else {
+        one_or_three(bytes, &structure)?
+    };
+    Ok(Stored {
+        pixels,
+        gathered,
+        damage,
+    })
 }
 
 fn decoder(bytes: &[u8], out: ColorSpace) -> JpegDecoder<ZCursor<&[u8]>> {
@@ -48,13 +60,22 @@ fn decoder(bytes: &[u8], out: ColorSpace) -> JpegDecoder<ZCursor<&[u8]>> {
     JpegDecoder::new_with_options(ZCursor::new(bytes), options)
 }
 
-fn pixels_of(bytes: &[u8], out: ColorSpace, samples: usize) -> Result<(u32, u32, Vec<u8>), DecodeError> {
+fn pixels_of(
+    bytes: &[u8],
+    out: ColorSpace,
+    samples: usize,
+) -> Result<(u32, u32, Vec<u8>), DecodeError> {
     let mut decoder = decoder(bytes, out);
-    let failed = |e: zune_jpeg::errors::DecodeErrors| DecodeError::Damaged(format!("the decoder says: {e}"));
+    let failed =
+        |e: zune_jpeg::errors::DecodeErrors| DecodeError::Damaged(format!("the decoder says: {e}"));
     let pixels = decoder.decode().map_err(failed)?;
-    let (w, h) = decoder.dimensions().ok_or_else(|| DecodeError::Damaged("it has no size".into()))?;
+    let (w, h) = decoder
+        .dimensions()
+        .ok_or_else(|| DecodeError::Damaged("it has no size".into()))?;
     if pixels.len() != w * h * samples {
-        return Err(DecodeError::Damaged("the decoder gave fewer pixels than the header promises".into()));
+        return Err(DecodeError::Damaged(
+            "the decoder gave fewer pixels than the header promises".into(),
+        ));
     }
     Ok((w as u32, h as u32, pixels))
 }
@@ -66,15 +87,23 @@ fn wrong_size() -> DecodeError {
 fn one_or_three(bytes: &[u8], structure: &Structure) -> Result<DynamicImage, DecodeError> {
     if structure.header.components.len() == 1 {
         let (w, h, data) = pixels_of(bytes, ColorSpace::Luma, 1)?;
-        return GrayImage::from_raw(w, h, data).map(DynamicImage::ImageLuma8).ok_or_else(wrong_size);
+        return GrayImage::from_raw(w, h, data)
+            .map(DynamicImage::ImageLuma8)
+            .ok_or_else(wrong_size);
     }
     let (w, h, data) = pixels_of(bytes, ColorSpace::RGB, 3)?;
-    RgbImage::from_raw(w, h, data).map(DynamicImage::ImageRgb8).ok_or_else(wrong_size)
+    RgbImage::from_raw(w, h, data)
+        .map(DynamicImage::ImageRgb8)
+        .ok_or_else(wrong_size)
 }
 
 /// CMYK and YCCK. Adobe's programs store inks inverted (255 is none), and all four-ink JPEGs in
 /// the wild come from them or copy them.
-fn four_inks(bytes: &[u8], adobe: Option<u8>, gathered: &mut Gathered) -> Result<DynamicImage, DecodeError> {
+fn four_inks(
+    bytes: &[u8],
+    adobe: Option<u8>,
+    gathered: &mut Gathered,
+) -> Result<DynamicImage, DecodeError> {
     let icc = gathered.icc.take();
     let (w, h, rgb) = if adobe == Some(2) {
         // YCCK: the decoder's own conversion, which knows no profile.
@@ -85,14 +114,23 @@ fn four_inks(bytes: &[u8], adobe: Option<u8>, gathered: &mut Gathered) -> Result
         let (rgb, _) = colour::cmyk_to_rgb(&inks, icc.as_deref());
         (w, h, rgb)
     };
-    RgbImage::from_raw(w, h, rgb).map(DynamicImage::ImageRgb8).ok_or_else(wrong_size)
+    RgbImage::from_raw(w, h, rgb)
+        .map(DynamicImage::ImageRgb8)
+        .ok_or_else(wrong_size)
 }
 
 fn adobe_transform(bytes: &[u8], structure: &Structure) -> Option<u8> {
-    structure.segments.iter().filter(|s| s.marker == 0xEE).find_map(|s| {
-        let payload = &bytes[s.payload.clone()];
-        payload.starts_with(b"Adobe").then(|| payload.get(11).copied()).flatten()
-    })
+    structure
+        .segments
+        .iter()
+        .filter(|s| s.marker == 0xEE)
+        .find_map(|s| {
+            let payload = &bytes[s.payload.clone()];
+            payload
+                .starts_with(b"Adobe")
+                .then(|| payload.get(11).copied())
+                .flatten()
+        })
 }
 
 /// Reads what matters of the metadata and names the rest.
@@ -114,13 +152,18 @@ fn gather(bytes: &[u8], structure: &Structure, options: &Options) -> Result<Gath
     }
     for oddity in &structure.oddities {
         match oddity {
-            Oddity::Between(r) | Oddity::Slack(r) => gathered.drop("bytes between the parts", r.len() as u64),
+            Oddity::Between(r) | Oddity::Slack(r) => {
+                gathered.drop("bytes between the parts", r.len() as u64)
+            }
             Oddity::UnusedTable(_) | Oddity::RedefinedTable(_) => gathered.drop("unused tables", 0),
             Oddity::Spare(r) | Oddity::Fill(r) => gathered.drop("filling", r.len() as u64),
             Oddity::Padding(_) => {}
         }
     }
-    behind(&mut gathered, bytes.get(structure.end..).unwrap_or_default());
+    behind(
+        &mut gathered,
+        bytes.get(structure.end..).unwrap_or_default(),
+    );
     icc.sort_by_key(|part| part.0);
     if !icc.is_empty() {
         let profile: Vec<u8> = icc.iter().flat_map(|part| part.1).copied().collect();
@@ -130,7 +173,13 @@ fn gather(bytes: &[u8], structure: &Structure, options: &Options) -> Result<Gath
     Ok(gathered)
 }
 
-fn app<'a>(gathered: &mut Gathered, icc: &mut Vec<(u8, &'a [u8])>, marker: u8, payload: &'a [u8], whole: u64) {
+fn app<'a>(
+    gathered: &mut Gathered,
+    icc: &mut Vec<(u8, &'a [u8])>,
+    marker: u8,
+    payload: &'a [u8],
+    whole: u64,
+) {
     let after = |prefix: &[u8]| payload.strip_prefix(prefix);
     match marker {
         0xE0 if payload.starts_with(b"JFIF\0") => {
@@ -175,7 +224,11 @@ fn behind(gathered: &mut Gathered, tail: &[u8]) {
     }
     let kind = if tail.starts_with(&[0xFF, 0xD8]) {
         "further pictures behind the end"
-    } else if tail.get(4..8) == Some(b"ftyp") || tail.windows(8).any(|w| w == b"MotionPh" || &w[4..] == b"ftyp") {
+    } else if tail.get(4..8) == Some(b"ftyp")
+        || tail
+            .windows(8)
+            .any(|w| w == b"MotionPh" || &w[4..] == b"ftyp")
+    {
         "motion video behind the end"
     } else {
         "bytes behind the end"

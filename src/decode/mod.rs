@@ -15,12 +15,12 @@ mod orientation;
 mod png;
 mod sniff;
 
-use std::panic::{catch_unwind, AssertUnwindSafe};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use image::DynamicImage;
 
 use crate::{format::Format, frame::Frame};
-pub use sniff::{sniff, Kind, HEAD};
+pub use sniff::{HEAD, Kind, sniff};
 
 /// Proof that pixels are upright; only this room makes one.
 #[derive(Debug, Clone, Copy)]
@@ -41,7 +41,12 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Self { max_memory: 512 << 20, max_metadata: 64 << 20, allow_damaged: false, orientation: None }
+        Self {
+            max_memory: 512 << 20,
+            max_metadata: 64 << 20,
+            allow_damaged: false,
+            orientation: None,
+        }
     }
 }
 
@@ -50,9 +55,14 @@ impl Options {
         if width == 0 || height == 0 {
             return Err(DecodeError::Damaged("it has no pixels".into()));
         }
-        let needs = u64::from(width).saturating_mul(u64::from(height)).saturating_mul(bytes_a_pixel);
+        let needs = u64::from(width)
+            .saturating_mul(u64::from(height))
+            .saturating_mul(bytes_a_pixel);
         if needs > self.max_memory {
-            return Err(DecodeError::TooLarge { needs, limit: self.max_memory });
+            return Err(DecodeError::TooLarge {
+                needs,
+                limit: self.max_memory,
+            });
         }
         Ok(())
     }
@@ -118,7 +128,9 @@ pub enum DecodeError {
     #[error("holds a colour profile of more than {0} MB; save it again with another program")]
     Profile(usize),
     /// Two places disagree on which way is up.
-    #[error("says in one place that its orientation is {0} and in another that it is {1}; look at it and use --orientation {0} or {1}")]
+    #[error(
+        "says in one place that its orientation is {0} and in another that it is {1}; look at it and use --orientation {0} or {1}"
+    )]
     Orientation(u8, u8),
     /// The decoder failed in a way it should not.
     #[error("broke the decoder ({0}); convert it with another program, and report this as a bug")]
@@ -162,11 +174,18 @@ fn decode(bytes: &[u8], options: &Options) -> Result<Photo, DecodeError> {
     }
     clear_hidden(&mut pixels);
     let pixels = orientation::apply(pixels, orientation);
-    Ok(Photo { frame: from_upright_pixels(pixels), format, dropped: gathered.dropped, damage: stored.damage })
+    Ok(Photo {
+        frame: from_upright_pixels(pixels),
+        format,
+        dropped: gathered.dropped,
+        damage: stored.damage,
+    })
 }
 
 fn with_article(name: &str) -> String {
-    let vowel = name.starts_with(['A', 'E', 'I', 'O', 'U', 'a', 'e', 'i', 'o', 'u']) || name.starts_with("H.") || name.starts_with("MP");
+    let vowel = name.starts_with(['A', 'E', 'I', 'O', 'U', 'a', 'e', 'i', 'o', 'u'])
+        || name.starts_with("H.")
+        || name.starts_with("MP");
     format!("{} {name}", if vowel { "an" } else { "a" })
 }
 
@@ -195,7 +214,11 @@ pub fn dimensions(bytes: &[u8]) -> Option<(u32, u32, u8)> {
         Kind::Photo(Format::Png) => png::size(bytes),
         Kind::Photo(Format::Jpeg) => {
             let (width, height, components) = crate::jpeg::size(bytes)?;
-            Some((u32::from(width), u32::from(height), if components == 1 { 1 } else { 3 }))
+            Some((
+                u32::from(width),
+                u32::from(height),
+                if components == 1 { 1 } else { 3 },
+            ))
         }
         _ => None,
     }

@@ -1,6 +1,6 @@
 //! Which way is up: decided once from all that a file says, applied once to its pixels.
 
-use image::{metadata::Orientation, DynamicImage};
+use image::{DynamicImage, metadata::Orientation};
 
 use super::{DecodeError, Dropped};
 
@@ -20,7 +20,11 @@ impl Gathered {
     pub(super) fn exif(&mut self, block: &[u8], whole: u64) {
         let exif = super::exif::read(block);
         self.exif.extend(exif.orientations);
-        let what = if exif.holds.is_empty() { "EXIF".into() } else { format!("EXIF ({})", exif.holds.join(", ")) };
+        let what = if exif.holds.is_empty() {
+            "EXIF".into()
+        } else {
+            format!("EXIF ({})", exif.holds.join(", "))
+        };
         self.drop(what, whole);
     }
 

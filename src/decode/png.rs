@@ -3,7 +3,7 @@
 use image::{DynamicImage, ImageBuffer};
 use png::{BitDepth, ColorType, Transformations};
 
-use super::{jpeg::Stored, orientation::Gathered, DecodeError, Options};
+use super::{DecodeError, Options, jpeg::Stored, orientation::Gathered};
 
 /// A colour profile may inflate to this many bytes; real ones are under 2 MB.
 const MAX_ICC: usize = 4 << 20;
@@ -19,7 +19,10 @@ pub(super) fn decode(bytes: &[u8], options: &Options) -> Result<Stored, DecodeEr
     let (width, height, bytes_a_pixel) =
         size(bytes).ok_or_else(|| DecodeError::Damaged("its header is broken".into()))?;
     options.allow(width, height, u64::from(bytes_a_pixel))?;
-    let Chunks { gathered, mut damage } = walk(bytes, options)?;
+    let Chunks {
+        gathered,
+        mut damage,
+    } = walk(bytes, options)?;
     if let (Some(what), false) = (&damage, options.allow_damaged) {
         return Err(DecodeError::Damaged(what.clone()));
     }
@@ -30,7 +33,11 @@ pub(super) fn decode(bytes: &[u8], options: &Options) -> Result<Stored, DecodeEr
         }
         damage.get_or_insert(fault);
     }
-    Ok(Stored { pixels, gathered, damage })
+    Ok(Stored {
+        pixels,
+        gathered,
+        damage,
+    })
 }
 
 /// Width, height and bytes a pixel once decoded, from the header alone.
@@ -39,7 +46,8 @@ pub(super) fn size(bytes: &[u8]) -> Option<(u32, u32, u8)> {
     if &header[4..8] != b"IHDR" {
         return None;
     }
-    let word = |i: usize| u32::from_be_bytes([header[i], header[i + 1], header[i + 2], header[i + 3]]);
+    let word =
+        |i: usize| u32::from_be_bytes([header[i], header[i + 1], header[i + 2], header[i + 3]]);
     let depth = if header[16] == 16 { 2 } else { 1 };
     let channels = match header[17] {
         0 | 4 => 2,
@@ -51,7 +59,9 @@ pub(super) fn size(bytes: &[u8]) -> Option<(u32, u32, u8)> {
 
 fn pixels(bytes: &[u8], options: &Options) -> Result<(DynamicImage, Option<String>), DecodeError> {
     let damaged = |e: png::DecodingError| DecodeError::Damaged(format!("the decoder says: {e}"));
-    let limits = png::Limits { bytes: usize::try_from(options.max_memory).unwrap_or(usize::MAX) };
+    let limits = png::Limits {
+        bytes: usize::try_from(options.max_memory).unwrap_or(usize::MAX),
+    };
     let mut decoder = png::Decoder::new_with_limits(std::io::Cursor::new(bytes), limits);
     decoder.set_transformations(Transformations::EXPAND);
     decoder.set_ignore_text_chunk(true);
@@ -60,47 +70,82 @@ fn pixels(bytes: &[u8], options: &Options) -> Result<(DynamicImage, Option<Strin
     let size = reader
         .output_buffer_size()
         .filter(|&n| n as u64 <= options.max_memory)
-        .ok_or(DecodeError::TooLarge { needs: u64::MAX, limit: options.max_memory })?;
+        .ok_or(DecodeError::TooLarge {
+            needs: u64::MAX,
+            limit: options.max_memory,
+        })?;
     let (colour, depth) = reader.output_color_type();
     let (width, height) = (reader.info().width, reader.info().height);
     let mut data = vec![0u8; size];
-    let fault = reader.next_frame(&mut data).err().map(|e| format!("the decoder says: {e}"));
+    let fault = reader
+        .next_frame(&mut data)
+        .err()
+        .map(|e| format!("the decoder says: {e}"));
     let built = match (colour, depth) {
-        (ColorType::Grayscale, BitDepth::Eight) => ImageBuffer::from_raw(width, height, data).map(DynamicImage::ImageLuma8),
-        (ColorType::GrayscaleAlpha, BitDepth::Eight) => ImageBuffer::from_raw(width, height, data).map(DynamicImage::ImageLumaA8),
-        (ColorType::Rgb, BitDepth::Eight) => ImageBuffer::from_raw(width, height, data).map(DynamicImage::ImageRgb8),
-        (ColorType::Rgba, BitDepth::Eight) => ImageBuffer::from_raw(width, height, data).map(DynamicImage::ImageRgba8),
+        (ColorType::Grayscale, BitDepth::Eight) => {
+            ImageBuffer::from_raw(width, height, data).map(DynamicImage::ImageLuma8)
+        }
+        (ColorType::GrayscaleAlpha, BitDepth::Eight) => {
+            ImageBuffer::from_raw(width, height, data).map(DynamicImage::ImageLumaA8)
+        }
+        (ColorType::Rgb, BitDepth::Eight) => {
+            ImageBuffer::from_raw(width, height, data).map(DynamicImage::ImageRgb8)
+        }
+        (ColorType::Rgba, BitDepth::Eight) => {
+            ImageBuffer::from_raw(width, height, data).map(DynamicImage::ImageRgba8)
+        }
         (_, BitDepth::Sixteen) => {
-            let data: Vec<u16> = data.chunks_exact(2).map(|b| u16::from_be_bytes([b[0], b[1]])).collect();
+            let data: Vec<u16> = data
+                .chunks_exact(2)
+                .map(|b| u16::from_be_bytes([b[0], b[1]]))
+                .collect();
             match colour {
-                ColorType::Grayscale => ImageBuffer::from_raw(width, height, data).map(DynamicImage::ImageLuma16),
-                ColorType::GrayscaleAlpha => ImageBuffer::from_raw(width, height, data).map(DynamicImage::ImageLumaA16),
-                ColorType::Rgb => ImageBuffer::from_raw(width, height, data).map(DynamicImage::ImageRgb16),
-                ColorType::Rgba => ImageBuffer::from_raw(width, height, data).map(DynamicImage::ImageRgba16),
+                ColorType::Grayscale => {
+                    ImageBuffer::from_raw(width, height, data).map(DynamicImage::ImageLuma16)
+                }
+                ColorType::GrayscaleAlpha => {
+                    ImageBuffer::from_raw(width, height, data).map(DynamicImage::ImageLumaA16)
+                }
+                ColorType::Rgb => {
+                    ImageBuffer::from_raw(width, height, data).map(DynamicImage::ImageRgb16)
+                }
+                ColorType::Rgba => {
+                    ImageBuffer::from_raw(width, height, data).map(DynamicImage::ImageRgba16)
+                }
                 ColorType::Indexed => None,
             }
         }
         _ => None,
     };
-    let pixels = built.ok_or_else(|| DecodeError::Damaged("the decoder gave an unknown kind of pixels".into()))?;
+    let pixels = built
+        .ok_or_else(|| DecodeError::Damaged("the decoder gave an unknown kind of pixels".into()))?;
     Ok((pixels, fault))
 }
 
 /// Walks the chunks: what is damaged, what is dropped, whether it is an animation.
 fn walk(bytes: &[u8], options: &Options) -> Result<Chunks, DecodeError> {
-    let mut chunks = Chunks { gathered: Gathered::default(), damage: None };
+    let mut chunks = Chunks {
+        gathered: Gathered::default(),
+        damage: None,
+    };
     let mut at = SIGNATURE;
     let mut frames = 0;
     loop {
         let Some(head) = bytes.get(at..at + 8) else {
-            chunks.damage.get_or_insert("it is cut off: there is no end chunk".into());
+            chunks
+                .damage
+                .get_or_insert("it is cut off: there is no end chunk".into());
             return Ok(chunks);
         };
         let length = u32::from_be_bytes([head[0], head[1], head[2], head[3]]) as usize;
         let kind = [head[4], head[5], head[6], head[7]];
-        let Some(body) = at.checked_add(8).and_then(|from| bytes.get(from..from.checked_add(length)?.checked_add(4)?))
+        let Some(body) = at
+            .checked_add(8)
+            .and_then(|from| bytes.get(from..from.checked_add(length)?.checked_add(4)?))
         else {
-            chunks.damage.get_or_insert("it is cut off: a chunk reaches beyond the end of the file".into());
+            chunks
+                .damage
+                .get_or_insert("it is cut off: a chunk reaches beyond the end of the file".into());
             return Ok(chunks);
         };
         at += 12 + length;
@@ -142,8 +187,14 @@ fn ancillary(gathered: &mut Gathered, kind: &[u8; 4], body: &[u8]) -> Result<(),
         b"iCCP" => {
             gathered.drop("colour profile", whole);
             // Name, 0, method 0, zlib stream.
-            let profile = body.iter().take(80).position(|&b| b == 0).and_then(|nul| body.get(nul + 2..));
-            match profile.map(|z| miniz_oxide::inflate::decompress_to_vec_zlib_with_limit(z, MAX_ICC)) {
+            let profile = body
+                .iter()
+                .take(80)
+                .position(|&b| b == 0)
+                .and_then(|nul| body.get(nul + 2..));
+            match profile
+                .map(|z| miniz_oxide::inflate::decompress_to_vec_zlib_with_limit(z, MAX_ICC))
+            {
                 Some(Ok(profile)) => gathered.icc = Some(profile),
                 Some(Err(e)) if e.status == miniz_oxide::inflate::TINFLStatus::HasMoreOutput => {
                     return Err(DecodeError::Profile(MAX_ICC >> 20));

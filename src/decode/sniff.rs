@@ -80,7 +80,11 @@ const SIGNATURES: [(usize, &[u8], &str); 47] = [
     (0, b"\x1A\x45\xDF\xA3", "Matroska or WebM video"),
     (0, b"FLV\x01", "Flash video"),
     (0, b"OggS", "Ogg video or sound"),
-    (0, b"\x30\x26\xB2\x75\x8E\x66\xCF\x11", "Windows Media video"),
+    (
+        0,
+        b"\x30\x26\xB2\x75\x8E\x66\xCF\x11",
+        "Windows Media video",
+    ),
     (0, b"YUV4MPEG2", "YUV4MPEG2 video"),
     (0, b"\0\0\x01\xBA", "MPEG video"),
     (0, b"\0\0\x01\xB3", "MPEG video"),
@@ -105,7 +109,11 @@ pub fn sniff(head: &[u8]) -> Kind {
     if head.starts_with(b"\x89PNG\r\n\x1A\n") {
         return Kind::Photo(Format::Png);
     }
-    if let Some(name) = iso_media(head).or_else(|| signature(head)).or_else(|| transport_stream(head)).or_else(|| text(head)) {
+    if let Some(name) = iso_media(head)
+        .or_else(|| signature(head))
+        .or_else(|| transport_stream(head))
+        .or_else(|| text(head))
+    {
         return Kind::Unsupported(name);
     }
     Kind::Other
@@ -116,7 +124,11 @@ fn signature(head: &[u8]) -> Option<&'static str> {
         let here = head.get(at..at + bytes.len())?;
         // The size field of RIFF files can be anything.
         let riff = bytes.starts_with(b"RIFF");
-        let same = here.iter().zip(bytes).enumerate().all(|(i, (a, b))| a == b || riff && (4..8).contains(&i));
+        let same = here
+            .iter()
+            .zip(bytes)
+            .enumerate()
+            .all(|(i, (a, b))| a == b || riff && (4..8).contains(&i));
         same.then_some(name)
     })
 }
@@ -130,8 +142,18 @@ fn iso_media(head: &[u8]) -> Option<&'static str> {
         return Some(
             brands
                 .chunks(4)
-                .find_map(|brand| BRANDS[..6].iter().find(|(b, _)| brand.starts_with(b)).map(|b| b.1))
-                .or_else(|| BRANDS.iter().find(|(b, _)| brands.starts_with(b)).map(|b| b.1))
+                .find_map(|brand| {
+                    BRANDS[..6]
+                        .iter()
+                        .find(|(b, _)| brand.starts_with(b))
+                        .map(|b| b.1)
+                })
+                .or_else(|| {
+                    BRANDS
+                        .iter()
+                        .find(|(b, _)| brands.starts_with(b))
+                        .map(|b| b.1)
+                })
                 .unwrap_or("MP4 video"),
         );
     }
@@ -142,19 +164,31 @@ fn iso_media(head: &[u8]) -> Option<&'static str> {
 fn transport_stream(head: &[u8]) -> Option<&'static str> {
     // 188-byte packets; cameras (AVCHD) put four bytes of time before each.
     let every = |first: usize, step: usize| {
-        head.len() > first + 2 * step && head[first..].iter().step_by(step).take(8).all(|&b| b == 0x47)
+        head.len() > first + 2 * step
+            && head[first..]
+                .iter()
+                .step_by(step)
+                .take(8)
+                .all(|&b| b == 0x47)
     };
     (every(0, 188) || every(4, 192)).then_some("MPEG-TS video")
 }
 
 fn text(head: &[u8]) -> Option<&'static str> {
     // Netpbm: P1 to P7 and white space.
-    if head.len() > 2 && head[0] == b'P' && (b'1'..=b'7').contains(&head[1]) && head[2].is_ascii_whitespace() {
+    if head.len() > 2
+        && head[0] == b'P'
+        && (b'1'..=b'7').contains(&head[1])
+        && head[2].is_ascii_whitespace()
+    {
         return Some("Netpbm picture");
     }
-    let start = head.iter().position(|b| !b.is_ascii_whitespace() && !matches!(b, 0xEF | 0xBB | 0xBF))?;
+    let start = head
+        .iter()
+        .position(|b| !b.is_ascii_whitespace() && !matches!(b, 0xEF | 0xBB | 0xBF))?;
     let rest = &head[start..];
     let svg = rest.starts_with(b"<svg")
-        || (rest.starts_with(b"<?xml") || rest.starts_with(b"<!")) && rest.windows(4).any(|w| w == b"<svg");
+        || (rest.starts_with(b"<?xml") || rest.starts_with(b"<!"))
+            && rest.windows(4).any(|w| w == b"<svg");
     svg.then_some("SVG picture")
 }

@@ -3,7 +3,11 @@
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 
-use super::{family::Family, rule::{Rule, Sensitivity}, DetectError};
+use super::{
+    DetectError,
+    family::Family,
+    rule::{Rule, Sensitivity},
+};
 
 /// One model.
 #[derive(Debug, Clone, Deserialize)]
@@ -64,7 +68,10 @@ pub fn entries() -> Result<Vec<Entry>, DetectError> {
 /// SHA-256 in hexadecimal.
 #[must_use]
 pub fn sha256(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().map(|b| format!("{b:02x}")).collect()
+    Sha256::digest(bytes)
+        .iter()
+        .map(|b| format!("{b:02x}"))
+        .collect()
 }
 
 /// The default model, if it was there when the program was built.

@@ -54,12 +54,20 @@ struct Seeds {
 impl Seeds {
     /// The power of two that holds the larger side: squares are as large as the boxes in them.
     fn size(face: &Face) -> i32 {
-        face.rect.width().max(face.rect.height()).max(1.0).log2().ceil() as i32
+        face.rect
+            .width()
+            .max(face.rect.height())
+            .max(1.0)
+            .log2()
+            .ceil() as i32
     }
 
     fn square(face: &Face, size: i32) -> (i32, i32) {
         let side = 2f32.powi(size);
-        let (x, y) = ((face.rect.x1 + face.rect.x2) / 2.0, (face.rect.y1 + face.rect.y2) / 2.0);
+        let (x, y) = (
+            (face.rect.x1 + face.rect.x2) / 2.0,
+            (face.rect.y1 + face.rect.y2) / 2.0,
+        );
         ((x / side).floor() as i32, (y / side).floor() as i32)
     }
 
@@ -67,7 +75,10 @@ impl Seeds {
         let size = Self::size(&face);
         let (x, y) = Self::square(&face, size);
         self.sizes.insert(size);
-        self.squares.entry((size, x, y)).or_default().push((face, index));
+        self.squares
+            .entry((size, x, y))
+            .or_default()
+            .push((face, index));
     }
 
     /// The seed that `face` overlaps most, by more than `iou`.
@@ -84,9 +95,15 @@ impl Seeds {
             let (x, y) = Self::square(face, size);
             for dy in -reach..=reach {
                 for dx in -reach..=reach {
-                    for (seed, index) in self.squares.get(&(size, x + dx, y + dy)).into_iter().flatten() {
+                    for (seed, index) in self
+                        .squares
+                        .get(&(size, x + dx, y + dy))
+                        .into_iter()
+                        .flatten()
+                    {
                         let overlap = seed.rect.iou(&face.rect);
-                        let better = best.is_none_or(|(o, _, i)| overlap > o || overlap == o && *index < i);
+                        let better =
+                            best.is_none_or(|(o, _, i)| overlap > o || overlap == o && *index < i);
                         if overlap > iou && better {
                             best = Some((overlap, *seed, *index));
                         }

@@ -95,7 +95,14 @@ impl Options {
     /// The usual way to look, with this rule.
     #[must_use]
     pub const fn new(rule: Rule) -> Self {
-        Self { rule, min_face: MIN_FACE, merge: MERGE_IOU, weak: WEAK, layout: LAYOUT, reduced_min: REDUCED_MIN }
+        Self {
+            rule,
+            min_face: MIN_FACE,
+            merge: MERGE_IOU,
+            weak: WEAK,
+            layout: LAYOUT,
+            reduced_min: REDUCED_MIN,
+        }
     }
 }
 
@@ -110,7 +117,13 @@ const WEAK: f32 = 0.5;
 const REDUCED_MIN: f32 = 40.0;
 /// A picture of up to about a megapixel is searched whole; larger ones in windows of 0.6, so that
 /// a network needs about 120 MB at a time.
-const LAYOUT: Layout = Layout { whole: 1_120_000, tile: 640_000, overlap: 96, pad: 0, multiple: 32 };
+const LAYOUT: Layout = Layout {
+    whole: 1_120_000,
+    tile: 640_000,
+    overlap: 96,
+    pad: 0,
+    multiple: 32,
+};
 
 impl Detector {
     /// A detector whose threads each open their network with `open`.
@@ -121,7 +134,10 @@ impl Detector {
         open: impl Fn() -> Result<Box<dyn Model>, DetectError> + Send + Sync + 'static,
     ) -> Result<Self, DetectError> {
         let first = open()?;
-        Ok(Self { open: Box::new(open), idle: Mutex::new(vec![first]) })
+        Ok(Self {
+            open: Box::new(open),
+            idle: Mutex::new(vec![first]),
+        })
     }
 
     /// All faces of a picture, best first, in pixels of the picture; they may reach over its edge.
@@ -144,8 +160,16 @@ impl Detector {
     pub fn raw(&self, frame: &Frame, raw: &Raw) -> Result<Vec<Face>, DetectError> {
         let view = rgb8(frame.pixels());
         let samples = view.samples()?;
-        let (w, h) = (samples.width.next_multiple_of(32), samples.height.next_multiple_of(32));
-        let tile = Tile { x: 0, y: 0, width: w, height: h };
+        let (w, h) = (
+            samples.width.next_multiple_of(32),
+            samples.height.next_multiple_of(32),
+        );
+        let tile = Tile {
+            x: 0,
+            y: 0,
+            width: w,
+            height: h,
+        };
         let found = self.window(samples, tile, &|_| raw.threshold)?;
         Ok(merge::suppress(found, raw.nms))
     }
@@ -156,7 +180,10 @@ impl Detector {
         for level in options.layout.levels(samples.width, samples.height) {
             let copy = reduced(samples, &level)?;
             let samples = copy.as_ref().map_or(samples, Copy::samples);
-            let (sx, sy) = (view.width as f32 / level.width as f32, view.height as f32 / level.height as f32);
+            let (sx, sy) = (
+                view.width as f32 / level.width as f32,
+                view.height as f32 / level.height as f32,
+            );
             // The rule goes by the height in the picture: a false box covers as much of it
             // whichever copy it was found in.
             let threshold = |h: f32| options.rule.threshold(h * sy);
@@ -165,17 +192,30 @@ impl Detector {
                 .par_iter()
                 .map(|tile| {
                     let mut faces = self.window(samples, *tile, &threshold)?;
-                    faces.retain(|f| level.owns(tile, (f.rect.x1 + f.rect.x2) / 2.0, (f.rect.y1 + f.rect.y2) / 2.0));
+                    faces.retain(|f| {
+                        level.owns(
+                            tile,
+                            (f.rect.x1 + f.rect.x2) / 2.0,
+                            (f.rect.y1 + f.rect.y2) / 2.0,
+                        )
+                    });
                     Ok(faces)
                 })
                 .collect::<Result<_, DetectError>>()?;
-            let least = if level.reduction == 1 { 0.0 } else { options.reduced_min };
+            let least = if level.reduction == 1 {
+                0.0
+            } else {
+                options.reduced_min
+            };
             boxes.extend(
                 found
                     .into_iter()
                     .flatten()
                     .filter(|f| f.rect.height() >= least)
-                    .map(|f| Face { rect: scaled(&f.rect, sx, sy), ..f })
+                    .map(|f| Face {
+                        rect: scaled(&f.rect, sx, sy),
+                        ..f
+                    })
                     .filter(|f| f.rect.height() >= options.min_face)
                     // What lies in the padding alone covers nothing of the picture.
                     .filter(|f| !f.rect.clip(view.width, view.height).is_empty()),
@@ -195,13 +235,20 @@ impl Detector {
         let result = run_window(model.as_mut(), samples, tile, threshold);
         // A network that failed once may be in any state.
         if result.is_ok() {
-            self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(model);
+            self.idle
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .push(model);
         }
         result
     }
 
     fn take(&self) -> Result<Box<dyn Model>, DetectError> {
-        let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let idle = self
+            .idle
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .pop();
         idle.map_or_else(|| (self.open)(), Ok)
     }
 }
@@ -219,8 +266,16 @@ fn run_window(
     }
     let input = prepare::window(samples, tile, &spec);
     let outputs = model.run(input.view())?;
-    let faces = spec.family.decode(&outputs, tile.width, tile.height, threshold)?;
-    Ok(faces.into_iter().map(|f| Face { rect: shifted(&f.rect, x, y), ..f }).collect())
+    let faces = spec
+        .family
+        .decode(&outputs, tile.width, tile.height, threshold)?;
+    Ok(faces
+        .into_iter()
+        .map(|f| Face {
+            rect: shifted(&f.rect, x, y),
+            ..f
+        })
+        .collect())
 }
 
 /// A network that takes one size only: the window is searched in parts of that size.
@@ -232,21 +287,41 @@ fn run_fixed(
     threshold: &dyn Fn(f32) -> f32,
 ) -> Result<Vec<Face>, DetectError> {
     let spec = model.spec().clone();
-    let layout = Layout { whole: width * height, tile: width * height, overlap: FIXED_OVERLAP, pad: 0, multiple: 1 };
+    let layout = Layout {
+        whole: width * height,
+        tile: width * height,
+        overlap: FIXED_OVERLAP,
+        pad: 0,
+        multiple: 1,
+    };
     let steps = |full: u32, side: u32| -> Vec<i32> {
-        let n = if full <= side { 1 } else { (full - layout.overlap).div_ceil(side - layout.overlap) };
+        let n = if full <= side {
+            1
+        } else {
+            (full - layout.overlap).div_ceil(side - layout.overlap)
+        };
         let reach = u64::from(full.saturating_sub(side));
-        (0..n).map(|i| (reach * u64::from(i) / u64::from((n - 1).max(1))) as i32).collect()
+        (0..n)
+            .map(|i| (reach * u64::from(i) / u64::from((n - 1).max(1))) as i32)
+            .collect()
     };
     let mut faces = Vec::new();
     for y in steps(tile.height, height) {
         for x in steps(tile.width, width) {
-            let part = Tile { x: tile.x + x, y: tile.y + y, width, height };
+            let part = Tile {
+                x: tile.x + x,
+                y: tile.y + y,
+                width,
+                height,
+            };
             let input = prepare::window(samples, part, &spec);
             let outputs = model.run(input.view())?;
             let found = spec.family.decode(&outputs, width, height, threshold)?;
             let (x, y) = (part.x as f32, part.y as f32);
-            faces.extend(found.into_iter().map(|f| Face { rect: shifted(&f.rect, x, y), ..f }));
+            faces.extend(found.into_iter().map(|f| Face {
+                rect: shifted(&f.rect, x, y),
+                ..f
+            }));
         }
     }
     Ok(faces)
@@ -272,7 +347,8 @@ struct View<'a> {
 
 impl View<'_> {
     fn samples(&self) -> Result<Samples<'_>, DetectError> {
-        Samples::of(&self.pixels).ok_or_else(|| DetectError::Internal("an unknown kind of pixels".into()))
+        Samples::of(&self.pixels)
+            .ok_or_else(|| DetectError::Internal("an unknown kind of pixels".into()))
     }
 }
 
@@ -282,13 +358,21 @@ fn rgb8(pixels: &DynamicImage) -> View<'_> {
         DynamicImage::ImageLuma8(_) | DynamicImage::ImageRgb8(_) | DynamicImage::ImageRgba8(_) => {
             std::borrow::Cow::Borrowed(pixels)
         }
-        DynamicImage::ImageLuma16(_) => std::borrow::Cow::Owned(DynamicImage::ImageLuma8(pixels.to_luma8())),
-        DynamicImage::ImageLumaA8(_) | DynamicImage::ImageLumaA16(_) | DynamicImage::ImageRgba16(_) => {
+        DynamicImage::ImageLuma16(_) => {
+            std::borrow::Cow::Owned(DynamicImage::ImageLuma8(pixels.to_luma8()))
+        }
+        DynamicImage::ImageLumaA8(_)
+        | DynamicImage::ImageLumaA16(_)
+        | DynamicImage::ImageRgba16(_) => {
             std::borrow::Cow::Owned(DynamicImage::ImageRgba8(pixels.to_rgba8()))
         }
         _ => std::borrow::Cow::Owned(DynamicImage::ImageRgb8(pixels.to_rgb8())),
     };
-    View { pixels, width, height }
+    View {
+        pixels,
+        width,
+        height,
+    }
 }
 
 /// What of a picture must be searched: its colours, whatever their alpha (a viewer that ignores
@@ -305,12 +389,20 @@ fn views(pixels: &DynamicImage) -> Vec<View<'_>> {
     }
     let on_white = image::RgbImage::from_fn(rgba.width(), rgba.height(), |x, y| {
         let [r, g, b, a] = rgba.get_pixel(x, y).0;
-        let blend = |v: u8| ((u32::from(v) * u32::from(a) + 255 * (255 - u32::from(a)) + 127) / 255) as u8;
+        let blend =
+            |v: u8| ((u32::from(v) * u32::from(a) + 255 * (255 - u32::from(a)) + 127) / 255) as u8;
         image::Rgb([blend(r), blend(g), blend(b)])
     });
     let (width, height) = (rgba.width(), rgba.height());
     let on_white = std::borrow::Cow::Owned(DynamicImage::ImageRgb8(on_white));
-    vec![colours, View { pixels: on_white, width, height }]
+    vec![
+        colours,
+        View {
+            pixels: on_white,
+            width,
+            height,
+        },
+    ]
 }
 
 /// A reduced copy.
@@ -323,7 +415,12 @@ struct Copy {
 
 impl Copy {
     fn samples(&self) -> Samples<'_> {
-        Samples { data: &self.data, width: self.width, height: self.height, step: self.step }
+        Samples {
+            data: &self.data,
+            width: self.width,
+            height: self.height,
+            step: self.step,
+        }
     }
 }
 
@@ -344,6 +441,13 @@ fn reduced(samples: Samples<'_>, level: &Level) -> Result<Option<Copy>, DetectEr
     let how = fir::ResizeOptions::new()
         .resize_alg(fir::ResizeAlg::Convolution(fir::FilterType::Box))
         .use_alpha(false);
-    fir::Resizer::new().resize(&source, &mut copy, &how).map_err(|e| internal(&e))?;
-    Ok(Some(Copy { data: copy.into_vec(), width: level.width, height: level.height, step: samples.step }))
+    fir::Resizer::new()
+        .resize(&source, &mut copy, &how)
+        .map_err(|e| internal(&e))?;
+    Ok(Some(Copy {
+        data: copy.into_vec(),
+        width: level.width,
+        height: level.height,
+        step: samples.step,
+    }))
 }

@@ -2,7 +2,7 @@
 
 use ndarray::{ArrayD, ArrayView4};
 
-use super::{family::Family, DetectError};
+use super::{DetectError, family::Family};
 
 /// The order of the colours in the input's second dimension.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]

@@ -15,7 +15,9 @@ use std::collections::HashSet;
 pub struct OnnxError(String);
 
 fn bad(what: &str) -> OnnxError {
-    OnnxError(format!("is no ONNX model that can be read ({what}); give a .onnx file"))
+    OnnxError(format!(
+        "is no ONNX model that can be read ({what}); give a .onnx file"
+    ))
 }
 
 /// One input or output of a graph.
@@ -81,7 +83,9 @@ impl<'a> Field<'a> {
 
     fn text(&self) -> Result<String, OnnxError> {
         let bytes = self.bytes()?;
-        std::str::from_utf8(bytes).map(str::to_owned).map_err(|_| bad("a name is not UTF-8"))
+        std::str::from_utf8(bytes)
+            .map(str::to_owned)
+            .map_err(|_| bad("a name is not UTF-8"))
     }
 }
 
@@ -134,7 +138,11 @@ impl<'a> Iterator for Fields<'a> {
                 _ => return Err(bad("an unknown field type")),
             };
             let whole = &start[..start.len() - self.rest.len()];
-            Ok(Field { number: key >> 3, value, whole })
+            Ok(Field {
+                number: key >> 3,
+                value,
+                whole,
+            })
         };
         let field = parse();
         if field.is_err() {
@@ -179,7 +187,10 @@ fn initializers(graph: &[u8]) -> Result<HashSet<String>, OnnxError> {
     for field in fields(graph) {
         let field = field?;
         if field.number == field::GRAPH_SPARSE_INITIALIZER {
-            return Err(OnnxError("keeps sparse weights, which unface does not read; export it with dense ones".into()));
+            return Err(OnnxError(
+                "keeps sparse weights, which unface does not read; export it with dense ones"
+                    .into(),
+            ));
         }
         if field.number != field::GRAPH_INITIALIZER {
             continue;
@@ -244,7 +255,12 @@ fn port(value_info: &[u8]) -> Result<Port, OnnxError> {
         }
         let mut size = None;
         for value in fields(dim.bytes()?) {
-            if let Field { number: field::DIM_VALUE, value: Value::Varint(v), .. } = value? {
+            if let Field {
+                number: field::DIM_VALUE,
+                value: Value::Varint(v),
+                ..
+            } = value?
+            {
                 size = Some(v as i64);
             }
         }
@@ -319,7 +335,11 @@ fn freed(value_info: &[u8]) -> Result<Vec<u8>, OnnxError> {
                 put_varint(&mut new_dim, field::DIM_VALUE << 3);
                 put_varint(&mut new_dim, *size as u64);
             }
-            _ => put_bytes(&mut new_dim, field::DIM_PARAM, format!("{}_{index}", port.name).as_bytes()),
+            _ => put_bytes(
+                &mut new_dim,
+                field::DIM_PARAM,
+                format!("{}_{index}", port.name).as_bytes(),
+            ),
         }
         put_bytes(&mut shape, field::SHAPE_DIM, &new_dim);
     }

@@ -31,7 +31,12 @@ impl<'a> Samples<'a> {
             DynamicImage::ImageRgba8(p) => (p.as_raw(), 4),
             _ => return None,
         };
-        Some(Self { data, width: pixels.width(), height: pixels.height(), step })
+        Some(Self {
+            data,
+            width: pixels.width(),
+            height: pixels.height(),
+            step,
+        })
     }
 }
 
@@ -46,13 +51,19 @@ pub fn window(samples: Samples<'_>, tile: Tile, spec: &Spec) -> Array4<f32> {
     let (w, h) = (tile.width as usize, tile.height as usize);
     let table: [f32; 256] = std::array::from_fn(|v| (v as f32 - spec.mean) * spec.scale);
     let mut tensor = Array4::<f32>::from_elem((1, 3, h, w), table[0]);
-    let Some(out) = tensor.as_slice_mut() else { return tensor };
+    let Some(out) = tensor.as_slice_mut() else {
+        return tensor;
+    };
     let plane = w * h;
     // The part of the window that lies in the picture, in pixels of the picture.
     let inside = |start: i32, side: u32, full: u32| {
         let from = i64::from(start).clamp(0, i64::from(full));
         let to = (i64::from(start) + i64::from(side)).clamp(from, i64::from(full));
-        (from as usize, to as usize, (from - i64::from(start)) as usize)
+        (
+            from as usize,
+            to as usize,
+            (from - i64::from(start)) as usize,
+        )
     };
     let (x1, x2, left) = inside(tile.x, tile.width, samples.width);
     let (y1, y2, top) = inside(tile.y, tile.height, samples.height);

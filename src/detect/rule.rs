@@ -52,7 +52,11 @@ impl Rule {
     /// The same score for every size.
     #[must_use]
     pub const fn flat(score: f32) -> Self {
-        Self { base: score, slope: 0.0, cap: 1.0 }
+        Self {
+            base: score,
+            slope: 0.0,
+            cap: 1.0,
+        }
     }
 
     /// The score that a box of this height needs.

@@ -10,14 +10,15 @@ use ndarray::{ArrayD, ArrayView4, IxDyn};
 use ort::{
     environment::Environment,
     logging::LogLevel,
-    session::{builder::GraphOptimizationLevel, Session},
+    session::{Session, builder::GraphOptimizationLevel},
     value::TensorRef,
 };
 
 use super::{
+    DetectError,
     family::Family,
     model::{Model, Spec},
-    onnx, DetectError,
+    onnx,
 };
 
 /// The library's usual file name on this system.
@@ -37,7 +38,9 @@ pub struct Runtime {
 
 impl std::fmt::Debug for Runtime {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Runtime").field("path", &self.path).finish_non_exhaustive()
+        f.debug_struct("Runtime")
+            .field("path", &self.path)
+            .finish_non_exhaustive()
     }
 }
 
@@ -51,11 +54,14 @@ impl Runtime {
     /// # Errors
     /// [`DetectError::Runtime`] with how to get the library when there is none that fits.
     pub fn load(chosen: Option<&Path>, folders: &[PathBuf]) -> Result<Self, DetectError> {
-        let by_variable = env::var_os("ORT_DYLIB_PATH").filter(|v| !v.is_empty()).map(PathBuf::from);
+        let by_variable = env::var_os("ORT_DYLIB_PATH")
+            .filter(|v| !v.is_empty())
+            .map(PathBuf::from);
         if let Some(path) = chosen.map(Path::to_path_buf).or(by_variable) {
             // `ort` would look for a relative path beside the executable first.
-            let path = fs::canonicalize(&path)
-                .map_err(|e| DetectError::Runtime(format!("{}: {e}", crate::ShownPath(path.clone()))))?;
+            let path = fs::canonicalize(&path).map_err(|e| {
+                DetectError::Runtime(format!("{}: {e}", crate::ShownPath(path.clone())))
+            })?;
             return Self::open(path).map_err(DetectError::Runtime);
         }
         let mut tried = Vec::new();
@@ -66,7 +72,11 @@ impl Runtime {
             }
         }
         // A file that was there but did not load says more than "not found anywhere".
-        let why = if tried.len() > 1 { tried.swap_remove(0) } else { "no such library on this machine".into() };
+        let why = if tried.len() > 1 {
+            tried.swap_remove(0)
+        } else {
+            "no such library on this machine".into()
+        };
         Err(DetectError::Runtime(why))
     }
 
@@ -94,7 +104,10 @@ impl Runtime {
 
 fn candidates(folders: &[PathBuf]) -> Vec<PathBuf> {
     let mut places = Vec::new();
-    if let Some(folder) = env::current_exe().ok().and_then(|exe| exe.parent().map(Path::to_path_buf)) {
+    if let Some(folder) = env::current_exe()
+        .ok()
+        .and_then(|exe| exe.parent().map(Path::to_path_buf))
+    {
         places.push(folder.join(LIBRARY));
         places.push(folder.join("../lib").join(LIBRARY));
     }
@@ -126,7 +139,12 @@ impl Network {
         let family = Family::recognise(&signature)?;
         let spec = family.spec(&signature);
         let order = family.order(&signature)?;
-        Ok(Self { bytes, spec, order, input: signature.inputs[0].name.clone() })
+        Ok(Self {
+            bytes,
+            spec,
+            order,
+            input: signature.inputs[0].name.clone(),
+        })
     }
 
     /// What it wants and gives.
@@ -141,10 +159,20 @@ impl Network {
     /// [`DetectError::Model`] when the runtime does not take it.
     pub fn open(&self, runtime: &Runtime) -> Result<OrtModel, DetectError> {
         let free_size = self.spec.fixed.is_none();
-        let mended = onnx::mend(&self.bytes, free_size).map_err(|e| DetectError::Model(e.to_string()))?;
-        let session = open_session(runtime, &mended)
-            .map_err(|e| DetectError::Model(format!("is not taken by ONNX Runtime ({}); give another model", first_line(&e))))?;
-        Ok(OrtModel { session, spec: self.spec.clone(), order: self.order.clone(), input: self.input.clone() })
+        let mended =
+            onnx::mend(&self.bytes, free_size).map_err(|e| DetectError::Model(e.to_string()))?;
+        let session = open_session(runtime, &mended).map_err(|e| {
+            DetectError::Model(format!(
+                "is not taken by ONNX Runtime ({}); give another model",
+                first_line(&e)
+            ))
+        })?;
+        Ok(OrtModel {
+            session,
+            spec: self.spec.clone(),
+            order: self.order.clone(),
+            input: self.input.clone(),
+        })
     }
 }
 
@@ -163,7 +191,13 @@ fn open_session(runtime: &Runtime, bytes: &[u8]) -> ort::Result<Session> {
 }
 
 fn first_line(error: &impl ToString) -> String {
-    error.to_string().lines().next().unwrap_or_default().escape_debug().to_string()
+    error
+        .to_string()
+        .lines()
+        .next()
+        .unwrap_or_default()
+        .escape_debug()
+        .to_string()
 }
 
 /// A network in ONNX Runtime.
@@ -181,19 +215,29 @@ impl Model for OrtModel {
     }
 
     fn run(&mut self, input: ArrayView4<'_, f32>) -> Result<Vec<ArrayD<f32>>, DetectError> {
-        let failed = |e: ort::Error| DetectError::Run(format!("failed in ONNX Runtime ({})", first_line(&e)));
+        let failed = |e: ort::Error| {
+            DetectError::Run(format!("failed in ONNX Runtime ({})", first_line(&e)))
+        };
         let shape: Vec<i64> = input.shape().iter().map(|&d| d as i64).collect();
-        let data = input.as_slice().ok_or_else(|| DetectError::Run("was given a scattered tensor".into()))?;
+        let data = input
+            .as_slice()
+            .ok_or_else(|| DetectError::Run("was given a scattered tensor".into()))?;
         let tensor = TensorRef::from_array_view((shape, data)).map_err(failed)?;
-        let outputs = self.session.run(ort::inputs![self.input.as_str() => tensor]).map_err(failed)?;
+        let outputs = self
+            .session
+            .run(ort::inputs![self.input.as_str() => tensor])
+            .map_err(failed)?;
         self.order
             .iter()
             .map(|name| {
-                let value = outputs
-                    .get(name.as_str())
-                    .ok_or_else(|| DetectError::Run(format!("gave no output '{}'", name.escape_debug())))?;
+                let value = outputs.get(name.as_str()).ok_or_else(|| {
+                    DetectError::Run(format!("gave no output '{}'", name.escape_debug()))
+                })?;
                 let (shape, numbers) = value.try_extract_tensor::<f32>().map_err(failed)?;
-                let shape: Vec<usize> = shape.iter().map(|&d| usize::try_from(d).unwrap_or(0)).collect();
+                let shape: Vec<usize> = shape
+                    .iter()
+                    .map(|&d| usize::try_from(d).unwrap_or(0))
+                    .collect();
                 ArrayD::from_shape_vec(IxDyn(&shape), numbers.to_vec())
                     .map_err(|_| DetectError::Run("gave an output of a strange shape".into()))
             })

@@ -48,7 +48,8 @@ impl Level {
             let (from, to) = (start as f32, start as f32 + side as f32);
             let margin = overlap as f32 / 2.0;
             // Nothing lies beyond the picture's own edges.
-            (start <= 0 || at >= from + margin - SLACK) && (to >= full as f32 || at < to - margin + SLACK)
+            (start <= 0 || at >= from + margin - SLACK)
+                && (to >= full as f32 || at < to - margin + SLACK)
         };
         inside(tile.x, tile.width, self.width, self.overlap.0, x)
             && inside(tile.y, tile.height, self.height, self.overlap.1, y)
@@ -82,11 +83,23 @@ impl Layout {
         let mut levels = Vec::new();
         let mut reduction = 1;
         loop {
-            let (w, h) = (width.div_ceil(reduction).max(1), height.div_ceil(reduction).max(1));
+            let (w, h) = (
+                width.div_ceil(reduction).max(1),
+                height.div_ceil(reduction).max(1),
+            );
             let tiles = self.tiles(w, h);
             let last = tiles.len() == 1;
-            let overlap = (shared(tiles.iter().map(|t| (t.x, t.width))), shared(tiles.iter().map(|t| (t.y, t.height))));
-            levels.push(Level { reduction, width: w, height: h, overlap, tiles });
+            let overlap = (
+                shared(tiles.iter().map(|t| (t.x, t.width))),
+                shared(tiles.iter().map(|t| (t.y, t.height))),
+            );
+            levels.push(Level {
+                reduction,
+                width: w,
+                height: h,
+                overlap,
+                tiles,
+            });
             match reduction.checked_mul(REDUCTION) {
                 Some(next) if !last => reduction = next,
                 _ => return levels,
@@ -106,17 +119,30 @@ impl Layout {
             }];
         }
         let (columns, rows) = self.grid(full_w, full_h);
-        let (tile_w, tile_h) = (round(self.side(full_w, columns)), round(self.side(full_h, rows)));
+        let (tile_w, tile_h) = (
+            round(self.side(full_w, columns)),
+            round(self.side(full_h, rows)),
+        );
         let starts = |full: u32, side: u32, n: u32| -> Vec<i32> {
             let reach = full.saturating_sub(side);
             (0..n)
-                .map(|i| (u64::from(reach) * u64::from(i) / u64::from((n - 1).max(1))) as i32 - self.pad as i32)
+                .map(|i| {
+                    (u64::from(reach) * u64::from(i) / u64::from((n - 1).max(1))) as i32
+                        - self.pad as i32
+                })
                 .collect()
         };
         let xs = starts(full_w, tile_w, columns);
         starts(full_h, tile_h, rows)
             .into_iter()
-            .flat_map(|y| xs.iter().map(move |&x| Tile { x, y, width: tile_w, height: tile_h }))
+            .flat_map(|y| {
+                xs.iter().map(move |&x| Tile {
+                    x,
+                    y,
+                    width: tile_w,
+                    height: tile_h,
+                })
+            })
             .collect()
     }
 
@@ -141,7 +167,8 @@ impl Layout {
             while round(self.side(full_h, rows)) > most_h {
                 rows += 1;
             }
-            let searched = w * round(self.side(full_h, rows)) * u64::from(columns) * u64::from(rows);
+            let searched =
+                w * round(self.side(full_h, rows)) * u64::from(columns) * u64::from(rows);
             if searched < least {
                 (least, best) = (searched, (columns, rows));
             }

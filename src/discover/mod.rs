@@ -116,13 +116,19 @@ pub enum DiscoverError {
     #[error("{0}: lies in the output folder; choose another folder with -o")]
     InsideOutput(ShownPath),
     /// Two inputs, one name.
-    #[error("{0}: two inputs would get this name ({1} and {2}); run them separately with different -o")]
+    #[error(
+        "{0}: two inputs would get this name ({1} and {2}); run them separately with different -o"
+    )]
     Collision(ShownPath, ShownPath, ShownPath),
     /// An output would replace an input.
-    #[error("{0}: is an input of this run and would be overwritten by the copy of {1}; choose another -o")]
+    #[error(
+        "{0}: is an input of this run and would be overwritten by the copy of {1}; choose another -o"
+    )]
     OverInput(ShownPath, ShownPath),
     /// An output exists.
-    #[error("{0}: exists already; use --overwrite to replace, --skip-existing to go on after a stop, or another -o")]
+    #[error(
+        "{0}: exists already; use --overwrite to replace, --skip-existing to go on after a stop, or another -o"
+    )]
     Exists(ShownPath),
     /// `-` more than once.
     #[error("-: standard input can be named once only")]
@@ -150,11 +156,18 @@ enum Target {
 ///
 /// # Errors
 /// [`DiscoverError`] before any work.
-pub fn plan(request: &Request, format_of: impl Fn(&Source) -> Option<Format>) -> Result<Plan, DiscoverError> {
+pub fn plan(
+    request: &Request,
+    format_of: impl Fn(&Source) -> Option<Format>,
+) -> Result<Plan, DiscoverError> {
     if request.inputs.is_empty() && !request.list {
         return Err(DiscoverError::NoInput);
     }
-    let target = if request.look_only { Target::Nowhere } else { target(request)? };
+    let target = if request.look_only {
+        Target::Nowhere
+    } else {
+        target(request)?
+    };
     let mut plan = Plan::default();
     let entries = entries(request, &target, &mut plan)?;
     if matches!(target, Target::File(_) | Target::Stdout) && entries.len() > 1 {
@@ -165,12 +178,20 @@ pub fn plan(request: &Request, format_of: impl Fn(&Source) -> Option<Format>) ->
         // Standard input is looked at later; a name must be known now.
         let format = found.map(|f| wanted(request, &target, f));
         let output = format.and_then(|format| output(entry, &target, format, false));
-        plan.jobs.push(Job { source: entry.source.clone(), named: entry.named, output, format, skip: false });
+        plan.jobs.push(Job {
+            source: entry.source.clone(),
+            named: entry.named,
+            output,
+            format,
+            skip: false,
+        });
     }
     part(&mut plan.jobs, &entries, &target)?;
     guard_inputs(&plan.jobs)?;
     for job in &mut plan.jobs {
-        let Some(Output::File(path)) = &job.output else { continue };
+        let Some(Output::File(path)) = &job.output else {
+            continue;
+        };
         if !request.overwrite && fs::symlink_metadata(path).is_ok() {
             if !request.skip_existing {
                 return Err(DiscoverError::Exists(path.as_path().into()));
@@ -190,16 +211,24 @@ fn wanted(request: &Request, target: &Target, found: Format) -> Format {
 }
 
 fn target(request: &Request) -> Result<Target, DiscoverError> {
-    let only_stdin = request.inputs.len() == 1 && request.inputs[0] == Path::new("-") && !request.list;
+    let only_stdin =
+        request.inputs.len() == 1 && request.inputs[0] == Path::new("-") && !request.list;
     let Some(output) = &request.output else {
-        return Ok(if only_stdin { Target::Stdout } else { Target::Beside });
+        return Ok(if only_stdin {
+            Target::Stdout
+        } else {
+            Target::Beside
+        });
     };
     if output == "-" {
         return Ok(Target::Stdout);
     }
     let path = PathBuf::from(output);
     let folder = path.is_dir()
-        || output.as_encoded_bytes().last().is_some_and(|&b| std::path::is_separator(b as char))
+        || output
+            .as_encoded_bytes()
+            .last()
+            .is_some_and(|&b| std::path::is_separator(b as char))
         || request.list
         || request.inputs.len() > 1
         || request.inputs.iter().any(|i| i.is_dir());
@@ -212,7 +241,11 @@ fn target(request: &Request) -> Result<Target, DiscoverError> {
     Ok(Target::File(path))
 }
 
-fn entries(request: &Request, target: &Target, plan: &mut Plan) -> Result<Vec<Entry>, DiscoverError> {
+fn entries(
+    request: &Request,
+    target: &Target,
+    plan: &mut Plan,
+) -> Result<Vec<Entry>, DiscoverError> {
     let outputs = match target {
         Target::Folder(folder) => fs::canonicalize(folder).ok(),
         _ => None,
@@ -226,7 +259,11 @@ fn entries(request: &Request, target: &Target, plan: &mut Plan) -> Result<Vec<En
             if std::mem::replace(&mut stdin, true) {
                 return Err(DiscoverError::StdinTwice);
             }
-            entries.push(Entry { source: Source::Stdin, named: true, below: PathBuf::from("stdin") });
+            entries.push(Entry {
+                source: Source::Stdin,
+                named: true,
+                below: PathBuf::from("stdin"),
+            });
             continue;
         }
         let whole = fs::canonicalize(path).ok();
@@ -242,7 +279,11 @@ fn entries(request: &Request, target: &Target, plan: &mut Plan) -> Result<Vec<En
             walk::folder(path, outputs.as_deref(), plan, |file, below| {
                 let key = fs::canonicalize(&file).unwrap_or_else(|_| file.clone());
                 if seen.insert(key) {
-                    entries.push(Entry { source: Source::File(file), named: false, below });
+                    entries.push(Entry {
+                        source: Source::File(file),
+                        named: false,
+                        below,
+                    });
                 }
             });
             continue;
@@ -252,8 +293,16 @@ fn entries(request: &Request, target: &Target, plan: &mut Plan) -> Result<Vec<En
         }
         // A file that is not there is a job all the same: it must be counted as failed.
         if seen.insert(whole.unwrap_or_else(|| path.clone())) {
-            let below = if listed { name::kept_folders(path) } else { name::file_only(path) };
-            entries.push(Entry { source: Source::File(path.clone()), named: true, below });
+            let below = if listed {
+                name::kept_folders(path)
+            } else {
+                name::file_only(path)
+            };
+            entries.push(Entry {
+                source: Source::File(path.clone()),
+                named: true,
+                below,
+            });
         }
     }
     Ok(entries)
@@ -264,7 +313,9 @@ fn output(entry: &Entry, target: &Target, format: Format, keep_suffix: bool) -> 
         Target::Nowhere => return None,
         Target::Stdout => Output::Stdout,
         Target::File(path) => Output::File(path.clone()),
-        Target::Folder(folder) => Output::File(folder.join(name::with_format(&entry.below, format, keep_suffix))),
+        Target::Folder(folder) => {
+            Output::File(folder.join(name::with_format(&entry.below, format, keep_suffix)))
+        }
         Target::Beside => Output::File(match &entry.source {
             Source::Stdin => PathBuf::from(format!("stdin{OWN_MARK}.{}", format.suffix())),
             Source::File(path) => name::beside(path, format, keep_suffix),
@@ -280,7 +331,9 @@ fn part(jobs: &mut [Job], entries: &[Entry], target: &Target) -> Result<(), Disc
     };
     let mut count: HashMap<PathBuf, usize> = HashMap::new();
     for job in jobs.iter() {
-        key(job).into_iter().for_each(|k| *count.entry(k).or_default() += 1);
+        key(job)
+            .into_iter()
+            .for_each(|k| *count.entry(k).or_default() += 1);
     }
     for (job, entry) in jobs.iter_mut().zip(entries) {
         let taken = key(job).is_some_and(|k| count.get(&k).is_some_and(|&n| n > 1));
@@ -290,9 +343,15 @@ fn part(jobs: &mut [Job], entries: &[Entry], target: &Target) -> Result<(), Disc
     }
     let mut first: HashMap<PathBuf, &Path> = HashMap::new();
     for job in jobs.iter() {
-        let (Some(k), Some(Output::File(path))) = (key(job), &job.output) else { continue };
+        let (Some(k), Some(Output::File(path))) = (key(job), &job.output) else {
+            continue;
+        };
         if let Some(other) = first.insert(k, job.source.path()) {
-            return Err(DiscoverError::Collision(path.as_path().into(), other.into(), job.source.path().into()));
+            return Err(DiscoverError::Collision(
+                path.as_path().into(),
+                other.into(),
+                job.source.path().into(),
+            ));
         }
     }
     Ok(())
@@ -308,9 +367,14 @@ fn guard_inputs(jobs: &[Job]) -> Result<(), DiscoverError> {
         })
         .collect();
     for job in jobs {
-        let Some(Output::File(path)) = &job.output else { continue };
+        let Some(Output::File(path)) = &job.output else {
+            continue;
+        };
         if fs::canonicalize(path).is_ok_and(|whole| inputs.contains(&whole)) {
-            return Err(DiscoverError::OverInput(path.as_path().into(), job.source.path().into()));
+            return Err(DiscoverError::OverInput(
+                path.as_path().into(),
+                job.source.path().into(),
+            ));
         }
     }
     Ok(())

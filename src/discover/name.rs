@@ -21,15 +21,20 @@ pub(super) fn is_own_output(path: &Path) -> bool {
 /// A listed path as it stands below the output folder: relative ones keep their folders, others
 /// could lead out of it.
 pub(super) fn kept_folders(path: &Path) -> PathBuf {
-    let inside = path.components().all(|c| matches!(c, Component::Normal(_) | Component::CurDir));
+    let inside = path
+        .components()
+        .all(|c| matches!(c, Component::Normal(_) | Component::CurDir));
     if !inside {
         return file_only(path);
     }
-    path.components().filter(|c| matches!(c, Component::Normal(_))).collect()
+    path.components()
+        .filter(|c| matches!(c, Component::Normal(_)))
+        .collect()
 }
 
 pub(super) fn file_only(path: &Path) -> PathBuf {
-    path.file_name().map_or_else(|| PathBuf::from("unnamed"), PathBuf::from)
+    path.file_name()
+        .map_or_else(|| PathBuf::from("unnamed"), PathBuf::from)
 }
 
 /// The suffix that an output needs: the input's own where it names the format.
@@ -41,7 +46,11 @@ fn suffix(path: &Path, format: Format) -> OsString {
 }
 
 fn stem(path: &Path, keep_suffix: bool) -> OsString {
-    let name = if keep_suffix { path.file_name() } else { path.file_stem() };
+    let name = if keep_suffix {
+        path.file_name()
+    } else {
+        path.file_stem()
+    };
     name.unwrap_or(OsStr::new("unnamed")).to_os_string()
 }
 
@@ -64,7 +73,10 @@ pub(super) fn beside(path: &Path, format: Format, keep_suffix: bool) -> PathBuf 
 
 /// Equal for names that the usual file systems here take for one.
 pub(super) fn comparable(path: &Path) -> PathBuf {
-    let plain: PathBuf = path.components().filter(|c| *c != Component::CurDir).collect();
+    let plain: PathBuf = path
+        .components()
+        .filter(|c| *c != Component::CurDir)
+        .collect();
     if cfg!(any(windows, target_os = "macos")) {
         PathBuf::from(plain.to_string_lossy().to_lowercase())
     } else {

@@ -7,11 +7,16 @@ use std::{
 
 use ignore::WalkBuilder;
 
-use super::{name, Plan};
+use super::{Plan, name};
 
 /// Calls `found` with each ordinary file below `root` and its path from there, by name. Folders
 /// that can't be read are put on the plan's list of failures.
-pub(super) fn folder(root: &Path, outputs: Option<&Path>, plan: &mut Plan, mut found: impl FnMut(PathBuf, PathBuf)) {
+pub(super) fn folder(
+    root: &Path,
+    outputs: Option<&Path>,
+    plan: &mut Plan,
+    mut found: impl FnMut(PathBuf, PathBuf),
+) {
     let outputs = outputs.map(Path::to_path_buf);
     let walk = WalkBuilder::new(root)
         .standard_filters(false)
@@ -21,7 +26,10 @@ pub(super) fn folder(root: &Path, outputs: Option<&Path>, plan: &mut Plan, mut f
         .filter_entry(move |entry| {
             // The output folder may lie inside; its content must never be taken as input.
             let is_dir = entry.file_type().is_some_and(|t| t.is_dir());
-            !(is_dir && outputs.as_ref().is_some_and(|o| std::fs::canonicalize(entry.path()).is_ok_and(|p| p == *o)))
+            !(is_dir
+                && outputs
+                    .as_ref()
+                    .is_some_and(|o| std::fs::canonicalize(entry.path()).is_ok_and(|p| p == *o)))
         })
         .build();
     for entry in walk {
@@ -29,7 +37,12 @@ pub(super) fn folder(root: &Path, outputs: Option<&Path>, plan: &mut Plan, mut f
             Err(error) => {
                 let path = failed_path(&error).unwrap_or(root).to_path_buf();
                 let text = error.to_string();
-                plan.failed.push((path, error.into_io_error().unwrap_or_else(|| io::Error::other(text))));
+                plan.failed.push((
+                    path,
+                    error
+                        .into_io_error()
+                        .unwrap_or_else(|| io::Error::other(text)),
+                ));
             }
             Ok(entry) if entry.file_type().is_some_and(|t| t.is_file()) => {
                 if name::is_own_output(entry.path()) {
@@ -39,7 +52,9 @@ pub(super) fn folder(root: &Path, outputs: Option<&Path>, plan: &mut Plan, mut f
                 let below = below.unwrap_or_else(|_| name::file_only(entry.path()));
                 found(entry.into_path(), below);
             }
-            Ok(entry) if entry.depth() > 0 && !entry.file_type().is_some_and(|t| t.is_dir()) => plan.passed_over += 1,
+            Ok(entry) if entry.depth() > 0 && !entry.file_type().is_some_and(|t| t.is_dir()) => {
+                plan.passed_over += 1
+            }
             Ok(_) => {}
         }
     }
@@ -48,7 +63,9 @@ pub(super) fn folder(root: &Path, outputs: Option<&Path>, plan: &mut Plan, mut f
 fn failed_path(error: &ignore::Error) -> Option<&Path> {
     match error {
         ignore::Error::WithPath { path, .. } => Some(path),
-        ignore::Error::WithDepth { err, .. } | ignore::Error::WithLineNumber { err, .. } => failed_path(err),
+        ignore::Error::WithDepth { err, .. } | ignore::Error::WithLineNumber { err, .. } => {
+            failed_path(err)
+        }
         ignore::Error::Loop { child, .. } => Some(child),
         _ => None,
     }

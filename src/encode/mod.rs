@@ -37,14 +37,21 @@ pub fn encode(redacted: &Redacted, format: Format, quality: u8) -> Result<Vec<u8
 }
 
 fn jpeg(pixels: &DynamicImage, quality: u8) -> Result<Vec<u8>, EncodeError> {
-    let (Ok(width), Ok(height)) = (u16::try_from(pixels.width()), u16::try_from(pixels.height())) else {
+    let (Ok(width), Ok(height)) = (
+        u16::try_from(pixels.width()),
+        u16::try_from(pixels.height()),
+    ) else {
         return Err(EncodeError::TooLarge(pixels.width(), pixels.height()));
     };
     // About a byte for four pixels; grows where that is not enough.
     let mut out = Vec::with_capacity(usize::from(width) * usize::from(height) / 4 + 1024);
     let quality = quality.clamp(1, 100);
     let mut encoder = Encoder::new(&mut out, quality);
-    let factor = if quality < FULL_COLOUR { SamplingFactor::F_2_2 } else { SamplingFactor::F_1_1 };
+    let factor = if quality < FULL_COLOUR {
+        SamplingFactor::F_2_2
+    } else {
+        SamplingFactor::F_1_1
+    };
     encoder.set_sampling_factor(factor);
     let failed = |e: jpeg_encoder::EncodingError| EncodeError::Encoder(e.to_string());
     let grey = !pixels.color().has_color() && !pixels.color().has_alpha();
@@ -52,11 +59,17 @@ fn jpeg(pixels: &DynamicImage, quality: u8) -> Result<Vec<u8>, EncodeError> {
         DynamicImage::ImageLuma8(p) => encoder.encode(p, width, height, ColorType::Luma),
         DynamicImage::ImageRgb8(p) => encoder.encode(p, width, height, ColorType::Rgb),
         other if grey => encoder.encode(&other.to_luma8(), width, height, ColorType::Luma),
-        other if other.color().has_alpha() => encoder.encode(&on_white(other), width, height, ColorType::Rgb),
+        other if other.color().has_alpha() => {
+            encoder.encode(&on_white(other), width, height, ColorType::Rgb)
+        }
         other => encoder.encode(&other.to_rgb8(), width, height, ColorType::Rgb),
     }
     .map_err(failed)?;
-    Ok(if grey { without_colour_tables(&out) } else { out })
+    Ok(if grey {
+        without_colour_tables(&out)
+    } else {
+        out
+    })
 }
 
 /// The encoder writes the tables for colour differences into grey pictures too, where nothing uses
@@ -86,8 +99,12 @@ fn without_colour_tables(jpeg: &[u8]) -> Vec<u8> {
 
 fn on_white(pixels: &DynamicImage) -> Vec<u8> {
     let rgba = pixels.to_rgba8();
-    let blend = |v: u8, a: u8| ((u32::from(v) * u32::from(a) + 255 * (255 - u32::from(a)) + 127) / 255) as u8;
-    rgba.pixels().flat_map(|p| [0, 1, 2].map(|c| blend(p.0[c], p.0[3]))).collect()
+    let blend = |v: u8, a: u8| {
+        ((u32::from(v) * u32::from(a) + 255 * (255 - u32::from(a)) + 127) / 255) as u8
+    };
+    rgba.pixels()
+        .flat_map(|p| [0, 1, 2].map(|c| blend(p.0[c], p.0[3])))
+        .collect()
 }
 
 fn png(pixels: &DynamicImage) -> Result<Vec<u8>, EncodeError> {

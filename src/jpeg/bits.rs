@@ -18,7 +18,12 @@ pub(super) struct CutOff;
 
 impl<'a> Bits<'a> {
     pub(super) fn new(bytes: &'a [u8], at: usize) -> Self {
-        Self { bytes, at, loaded: 0, count: 0 }
+        Self {
+            bytes,
+            at,
+            loaded: 0,
+            count: 0,
+        }
     }
 
     /// Loads until more than 56 bits are there or a marker comes.
@@ -44,7 +49,9 @@ impl<'a> Bits<'a> {
             }
         }
         while self.count <= 56 {
-            let Some(&byte) = self.bytes.get(self.at) else { return };
+            let Some(&byte) = self.bytes.get(self.at) else {
+                return;
+            };
             if byte == 0xFF {
                 if self.bytes.get(self.at + 1) != Some(&0) {
                     return;

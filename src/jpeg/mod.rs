@@ -150,7 +150,11 @@ pub fn walk(bytes: &[u8]) -> Result<Structure, NotJpeg> {
     if !bytes.starts_with(&[0xFF, SOI]) {
         return Err(NotJpeg("no JPEG signature"));
     }
-    walker.segments.push(Segment { marker: SOI, whole: 0..2, payload: 2..2 });
+    walker.segments.push(Segment {
+        marker: SOI,
+        whole: 0..2,
+        payload: 2..2,
+    });
     walker.at = 2;
     while walker.segment()? {}
     walker.finish()
@@ -206,7 +210,10 @@ impl Walker<'_> {
         let payload = if alone {
             start + 2..start + 2
         } else {
-            let length = self.bytes.get(start + 2..start + 4).map(|b| usize::from(u16::from_be_bytes([b[0], b[1]])));
+            let length = self
+                .bytes
+                .get(start + 2..start + 4)
+                .map(|b| usize::from(u16::from_be_bytes([b[0], b[1]])));
             match length {
                 Some(length) if length >= 2 && start + 2 + length <= self.bytes.len() => {
                     start + 4..start + 2 + length
@@ -219,14 +226,20 @@ impl Walker<'_> {
             }
         };
         self.at = payload.end;
-        self.segments.push(Segment { marker, whole: start..payload.end, payload: payload.clone() });
+        self.segments.push(Segment {
+            marker,
+            whole: start..payload.end,
+            payload: payload.clone(),
+        });
         match marker {
             EOI => return Ok(false),
             SOI => self.damaged("a second picture begins inside the first"),
             0xD0..=0xD7 => self.damaged("a restart marker stands outside a scan"),
-            0xC0 | 0xC1 | 0xC2 => self.frame(marker, payload)?,
+            0xC0..=0xC2 => self.frame(marker, payload)?,
             0xC3 | 0xC5..=0xC7 | 0xC9..=0xCB | 0xCD..=0xCF => {
-                return Err(NotJpeg("a kind of JPEG (lossless, hierarchical or arithmetic) that is not supported"));
+                return Err(NotJpeg(
+                    "a kind of JPEG (lossless, hierarchical or arithmetic) that is not supported",
+                ));
             }
             DHT => self.huffman(payload),
             DQT => self.quantise(payload),
@@ -253,21 +266,37 @@ impl Walker<'_> {
         let components: Vec<_> = rest
             .chunks_exact(3)
             .take(count)
-            .map(|c| Component { id: c[0], h: c[1] >> 4, v: c[1] & 15, table: c[2] })
+            .map(|c| Component {
+                id: c[0],
+                h: c[1] >> 4,
+                v: c[1] & 15,
+                table: c[2],
+            })
             .collect();
-        if components.iter().any(|c| !(1..=4).contains(&c.h) || !(1..=4).contains(&c.v) || c.table > 3) {
+        if components
+            .iter()
+            .any(|c| !(1..=4).contains(&c.h) || !(1..=4).contains(&c.v) || c.table > 3)
+        {
             return Err(broken);
         }
         if rest.len() > 3 * count {
             self.odd(Oddity::Spare(payload.start + 6 + 3 * count..payload.end));
         }
         let word = |i: usize| u16::from_be_bytes([fixed[i], fixed[i + 1]]);
-        let header = Header { sof, precision: fixed[0], height: word(1), width: word(3), components };
+        let header = Header {
+            sof,
+            precision: fixed[0],
+            height: word(1),
+            width: word(3),
+            components,
+        };
         if header.width == 0 {
             return Err(NotJpeg("a picture without any width"));
         }
         if header.height == 0 {
-            return Err(NotJpeg("a height that is declared only after the picture (DNL), which is not supported"));
+            return Err(NotJpeg(
+                "a height that is declared only after the picture (DNL), which is not supported",
+            ));
         }
         if header.precision != 8 {
             return Err(NotJpeg("more than 8 bits a sample, which is not supported"));
@@ -279,7 +308,9 @@ impl Walker<'_> {
     fn huffman(&mut self, payload: Range<usize>) {
         let offset = payload.start - 4;
         match self.tables.define(&self.bytes[payload], offset) {
-            Ok(again) => again.into_iter().for_each(|at| self.odd(Oddity::RedefinedTable(at))),
+            Ok(again) => again
+                .into_iter()
+                .for_each(|at| self.odd(Oddity::RedefinedTable(at))),
             Err(why) => self.damaged(why),
         }
     }
@@ -352,7 +383,10 @@ impl Walker<'_> {
     }
 
     fn finish(mut self) -> Result<Structure, NotJpeg> {
-        let header = self.header.take().ok_or(NotJpeg("no frame header: there is no picture in it"))?;
+        let header = self
+            .header
+            .take()
+            .ok_or(NotJpeg("no frame header: there is no picture in it"))?;
         let unused: Vec<_> = self
             .quantisation
             .iter()
@@ -361,7 +395,9 @@ impl Walker<'_> {
             .map(|&(at, _)| at)
             .chain(self.tables.unused())
             .collect();
-        unused.into_iter().for_each(|at| self.odd(Oddity::UnusedTable(at)));
+        unused
+            .into_iter()
+            .for_each(|at| self.odd(Oddity::UnusedTable(at)));
         let missing = match &self.state {
             None => Some("there is no scan in it".to_string()),
             Some(state) => state.missing(&header),
@@ -392,7 +428,10 @@ pub fn size(bytes: &[u8]) -> Option<(u16, u16, u8)> {
             at += ff + if marker == 0xFF { 1 } else { 2 };
             continue;
         }
-        let word = |i: usize| rest.get(ff + i..ff + i + 2).map(|b| u16::from_be_bytes([b[0], b[1]]));
+        let word = |i: usize| {
+            rest.get(ff + i..ff + i + 2)
+                .map(|b| u16::from_be_bytes([b[0], b[1]]))
+        };
         if matches!(marker, 0xC0..=0xCF) && !matches!(marker, DHT | 0xC8 | 0xCC) {
             return Some((word(7)?, word(5)?, *rest.get(ff + 9)?));
         }

@@ -1,8 +1,8 @@
 //! Scans, symbol by symbol: which bits belong to which block, not what they say.
 
 use super::{
-    bits::{Bits, CutOff},
     Header, Oddity,
+    bits::{Bits, CutOff},
 };
 
 /// Bits that the first look-up of a code decides on; longer codes take a second look.
@@ -43,10 +43,11 @@ impl Tables {
                 return Err(broken());
             }
             let table = Table::new(&head[1..], &tail[..count], offset).ok_or_else(broken)?;
-            if let Some(old) = self.slots[class * 4 + slot].replace(Box::new(table)) {
-                if !old.used && self.replaced_unused.len() < 64 {
-                    again.push(old.defined_at);
-                }
+            if let Some(old) = self.slots[class * 4 + slot].replace(Box::new(table))
+                && !old.used
+                && self.replaced_unused.len() < 64
+            {
+                again.push(old.defined_at);
             }
             rest = &tail[count..];
         }
@@ -54,7 +55,12 @@ impl Tables {
     }
 
     pub(super) fn unused(&self) -> Vec<usize> {
-        self.slots.iter().flatten().filter(|t| !t.used).map(|t| t.defined_at).collect()
+        self.slots
+            .iter()
+            .flatten()
+            .filter(|t| !t.used)
+            .map(|t| t.defined_at)
+            .collect()
     }
 
     fn select(&mut self, class: usize, slot: u8) -> Result<usize, String> {
@@ -112,8 +118,13 @@ impl Table {
         for length in FAST + 1..=16 {
             if (next as u32) < self.limit[length as usize] {
                 let code = (next >> (16 - length)) as i32;
-                let index = usize::try_from(code + self.offset[length as usize]).map_err(|_| Fault::Code)?;
-                return self.symbols.get(index).map(|&s| (length, s)).ok_or(Fault::Code);
+                let index = usize::try_from(code + self.offset[length as usize])
+                    .map_err(|_| Fault::Code)?;
+                return self
+                    .symbols
+                    .get(index)
+                    .map(|&s| (length, s))
+                    .ok_or(Fault::Code);
             }
         }
         Err(Fault::Code)
@@ -163,18 +174,32 @@ impl Selection {
         }
         let mut parts: Vec<(usize, u8, u8)> = Vec::new();
         for pair in b[1..=2 * count].chunks_exact(2) {
-            let index = header.components.iter().position(|c| c.id == pair[0]).ok_or_else(broken)?;
+            let index = header
+                .components
+                .iter()
+                .position(|c| c.id == pair[0])
+                .ok_or_else(broken)?;
             if parts.iter().any(|p| p.0 == index) || pair[1] >> 4 > 3 || pair[1] & 15 > 3 {
                 return Err(broken());
             }
             parts.push((index, pair[1] >> 4, pair[1] & 15));
         }
         let tail = &b[1 + 2 * count..];
-        let selection = Self { parts, first: tail[0], last: tail[1], high: tail[2] >> 4, low: tail[2] & 15 };
+        let selection = Self {
+            parts,
+            first: tail[0],
+            last: tail[1],
+            high: tail[2] >> 4,
+            low: tail[2] & 15,
+        };
         let fits = if header.progressive() {
             selection.last <= 63
                 && selection.low <= 13
-                && if selection.first == 0 { selection.last == 0 } else { selection.first <= selection.last && count == 1 }
+                && if selection.first == 0 {
+                    selection.last == 0
+                } else {
+                    selection.first <= selection.last && count == 1
+                }
         } else {
             // Some writers leave other numbers here; readers pass over them.
             true
@@ -221,7 +246,11 @@ const ALL_BITS: u8 = u8::MAX;
 impl State {
     pub(super) fn new(header: &Header) -> Self {
         let n = header.components.len();
-        Self { nonzero: vec![Vec::new(); n], seen: vec![false; n], to_come: vec![[ALL_BITS; 64]; n] }
+        Self {
+            nonzero: vec![Vec::new(); n],
+            seen: vec![false; n],
+            to_come: vec![[ALL_BITS; 64]; n],
+        }
     }
 
     /// What never came, in words. A progressive picture may leave out coefficients (they are then
@@ -232,7 +261,11 @@ impl State {
         }
         if header.progressive() {
             let part = |bits: &u8| *bits != 0 && *bits != ALL_BITS;
-            if self.to_come.iter().any(|c| c.iter().any(part) || c.contains(&ALL_BITS)) {
+            if self
+                .to_come
+                .iter()
+                .any(|c| c.iter().any(part) || c.contains(&ALL_BITS))
+            {
                 return Some("it is cut off: the last passes of refinement are missing".into());
             }
         }
@@ -267,7 +300,8 @@ pub(super) fn walk(
         oddities: Vec::new(),
     };
     let result = scan.prepare(tables, state).and_then(|parts| {
-        scan.mcus(&parts, tables, restart_interval, state).map_err(|f| f.text().to_string())
+        scan.mcus(&parts, tables, restart_interval, state)
+            .map_err(|f| f.text().to_string())
     });
     let (ones, slack, end) = scan.bits.end();
     let mut oddities = scan.oddities;
@@ -279,7 +313,11 @@ pub(super) fn walk(
             oddities.push(Oddity::Slack(slack));
         }
     }
-    Walked { end, oddities, damage: result.err() }
+    Walked {
+        end,
+        oddities,
+        damage: result.err(),
+    }
 }
 
 /// One component in a scan, resolved.
@@ -308,7 +346,11 @@ impl Scan<'_> {
         let s = self.selection;
         let mut parts = Vec::new();
         for &(index, dc, ac) in &s.parts {
-            let needs_dc = if progressive { s.first == 0 && s.high == 0 } else { true };
+            let needs_dc = if progressive {
+                s.first == 0 && s.high == 0
+            } else {
+                true
+            };
             let needs_ac = if progressive { s.first > 0 } else { true };
             let component = self.header.components[index];
             let part = Part {
@@ -387,14 +429,22 @@ impl Scan<'_> {
         let bytes = self.bytes;
         let bits = std::mem::replace(&mut self.bits, Bits::new(bytes, bytes.len()));
         let (ones, slack, mut end) = bits.end();
-        let filling = bytes[end..].iter().take_while(|&&b| b == 0xFF).count().saturating_sub(1);
+        let filling = bytes[end..]
+            .iter()
+            .take_while(|&&b| b == 0xFF)
+            .count()
+            .saturating_sub(1);
         if filling > 0 && self.oddities.len() < 16 {
             self.oddities.push(Oddity::Fill(end..end + filling));
         }
         end += filling;
         if bytes.get(end + 1) != Some(&(0xD0 + (self.restarts % 8) as u8)) {
             self.bits = Bits::new(bytes, end);
-            return Err(if end + 1 >= bytes.len() || bytes[end + 1] == super::EOI { Fault::CutOff } else { Fault::Restart });
+            return Err(if end + 1 >= bytes.len() || bytes[end + 1] == super::EOI {
+                Fault::CutOff
+            } else {
+                Fault::Restart
+            });
         }
         // A hostile file can have one a block.
         if self.oddities.len() < 16 {
@@ -412,7 +462,13 @@ impl Scan<'_> {
     }
 
     #[inline]
-    fn block(&mut self, part: &Part, at: usize, tables: &Tables, state: &mut State) -> Result<(), Fault> {
+    fn block(
+        &mut self,
+        part: &Part,
+        at: usize,
+        tables: &Tables,
+        state: &mut State,
+    ) -> Result<(), Fault> {
         if !self.header.progressive() {
             let dc = tables.slots[part.dc].as_deref().ok_or(Fault::Code)?;
             let ac = tables.slots[part.ac].as_deref().ok_or(Fault::Code)?;
@@ -426,8 +482,14 @@ impl Scan<'_> {
             return self.dc(dc);
         }
         let ac = tables.slots[part.ac].as_deref().ok_or(Fault::Code)?;
-        let nonzero = state.nonzero[part.index].get_mut(at).ok_or(Fault::Overflow)?;
-        if self.selection.high == 0 { self.ac_first(ac, nonzero) } else { self.ac_refine(ac, nonzero) }
+        let nonzero = state.nonzero[part.index]
+            .get_mut(at)
+            .ok_or(Fault::Overflow)?;
+        if self.selection.high == 0 {
+            self.ac_first(ac, nonzero)
+        } else {
+            self.ac_refine(ac, nonzero)
+        }
     }
 
     #[inline]
@@ -490,7 +552,10 @@ impl Scan<'_> {
     }
 
     fn ac_refine(&mut self, table: &Table, nonzero: &mut u64) -> Result<(), Fault> {
-        let (first, last) = (u32::from(self.selection.first), u32::from(self.selection.last));
+        let (first, last) = (
+            u32::from(self.selection.first),
+            u32::from(self.selection.last),
+        );
         let mut k = first;
         if self.eob_run == 0 {
             while k <= last {

@@ -7,10 +7,11 @@
 
 use std::{
     collections::BTreeMap,
-    panic::{catch_unwind, AssertUnwindSafe},
+    panic::{AssertUnwindSafe, catch_unwind},
     sync::{
+        Condvar, Mutex, PoisonError,
         atomic::{AtomicBool, AtomicUsize, Ordering},
-        mpsc, Condvar, Mutex, PoisonError,
+        mpsc,
     },
 };
 
@@ -37,9 +38,17 @@ pub(super) fn work(
     let workers = settings.workers.max(1);
     let next = AtomicUsize::new(0);
     let halt = AtomicBool::new(false);
-    let budget = Budget { left: Mutex::new(settings.memory.max(1)), all: settings.memory.max(1), freed: Condvar::new() };
+    let budget = Budget {
+        left: Mutex::new(settings.memory.max(1)),
+        all: settings.memory.max(1),
+        freed: Condvar::new(),
+    };
     // One more than the pool, so that a picture is read and decoded while another is searched.
-    let threads = if workers == 1 { 1 } else { (workers + 1).min(jobs.len().max(1)) };
+    let threads = if workers == 1 {
+        1
+    } else {
+        (workers + 1).min(jobs.len().max(1))
+    };
     let (send, receive) = mpsc::sync_channel::<(usize, Option<Outcome>)>(2 * threads);
     let mut undone = false;
     std::thread::scope(|scope| {
@@ -104,17 +113,23 @@ fn guarded(
             .unwrap_or_default();
         let path = one.source.path().into();
         let what = what.escape_debug().to_string();
-        Some(Outcome::failed(one.source.clone(), Error::Panicked { path, what }))
+        Some(Outcome::failed(
+            one.source.clone(),
+            Error::Panicked { path, what },
+        ))
     })
 }
 
 /// Bytes that a job will hold, by its header; 0 where that can't be said.
 fn need(job: &Job) -> u64 {
-    let Source::File(path) = &job.source else { return 0 };
+    let Source::File(path) = &job.source else {
+        return 0;
+    };
     let mut head = Vec::new();
     // The frame header of a JPEG stands behind its metadata.
     const FAR: u64 = 1 << 18;
-    let read = std::fs::File::open(path).and_then(|f| std::io::Read::read_to_end(&mut std::io::Read::take(f, FAR), &mut head));
+    let read = std::fs::File::open(path)
+        .and_then(|f| std::io::Read::read_to_end(&mut std::io::Read::take(f, FAR), &mut head));
     match (read, decode::dimensions(&head)) {
         (Ok(_), Some((w, h, bytes))) => u64::from(w) * u64::from(h) * u64::from(bytes) * FACTOR,
         _ => 0,
@@ -132,7 +147,10 @@ impl Budget {
     fn take(&self, need: u64) -> u64 {
         let need = need.min(self.all);
         let left = self.left.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut left = self.freed.wait_while(left, |left| *left < need).unwrap_or_else(PoisonError::into_inner);
+        let mut left = self
+            .freed
+            .wait_while(left, |left| *left < need)
+            .unwrap_or_else(PoisonError::into_inner);
         *left -= need;
         need
     }

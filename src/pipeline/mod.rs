@@ -16,7 +16,7 @@ use crate::{
     error::Error,
     geometry::Rect,
     redact,
-    report::{names, Boxes, Record, Status, VERSION},
+    report::{Boxes, Record, Status, VERSION, names},
 };
 
 /// Who is told of what happens, and may say stop.
@@ -122,23 +122,51 @@ pub struct Summary {
 /// When nothing can be begun ([`Error::Discover`]) or `progress` fails. What happens to single
 /// inputs is told to `progress` and counted in the [`Summary`].
 pub fn run(settings: &Settings<'_>, progress: &dyn Progress) -> Result<Summary, Error> {
-    let limit = settings.decode.max_memory.saturating_add(settings.decode.max_metadata);
+    let limit = settings
+        .decode
+        .max_memory
+        .saturating_add(settings.decode.max_metadata);
     let wants_stdin = settings.request.inputs.iter().any(|i| i.as_os_str() == "-");
-    let stdin = if wants_stdin { Some(read_stdin(limit)) } else { None };
+    let stdin = if wants_stdin {
+        Some(read_stdin(limit))
+    } else {
+        None
+    };
     let stdin_bytes = stdin.as_ref().and_then(|s| s.as_ref().ok());
     let plan = discover::plan(&settings.request, |source| format_of(source, stdin_bytes))?;
     progress.planned(plan.jobs.len() + plan.failed.len());
-    let mut summary = Summary { passed_over: plan.passed_over, ..Summary::default() };
-    let shop = Shop { settings, stdin: Mutex::new(stdin), swept: Mutex::new(HashSet::new()), limit };
+    let mut summary = Summary {
+        passed_over: plan.passed_over,
+        ..Summary::default()
+    };
+    let shop = Shop {
+        settings,
+        stdin: Mutex::new(stdin),
+        swept: Mutex::new(HashSet::new()),
+        limit,
+    };
     for (path, source) in plan.failed {
-        let source = Error::Read { path: path.as_path().into(), source };
-        tell(&mut summary, progress, &Outcome::failed(Source::File(path), source))?;
+        let source = Error::Read {
+            path: path.as_path().into(),
+            source,
+        };
+        tell(
+            &mut summary,
+            progress,
+            &Outcome::failed(Source::File(path), source),
+        )?;
     }
     let mut told = Ok(());
-    let stopped = crew::work(&plan.jobs, settings, |job| shop.work(job, progress), progress, |outcome| {
-        told = tell(&mut summary, progress, &outcome);
-        told.is_ok() && !summary.closed
-    });
+    let stopped = crew::work(
+        &plan.jobs,
+        settings,
+        |job| shop.work(job, progress),
+        progress,
+        |outcome| {
+            told = tell(&mut summary, progress, &outcome);
+            told.is_ok() && !summary.closed
+        },
+    );
     told?;
     summary.interrupted = stopped && progress.stop();
     Ok(summary)
@@ -148,8 +176,15 @@ fn tell(summary: &mut Summary, progress: &dyn Progress, outcome: &Outcome) -> Re
     summary.count(outcome);
     progress.finished(outcome).map_err(|source| {
         let closed = source.kind() == io::ErrorKind::BrokenPipe;
-        let source = if closed { crate::write::WriteError::Closed } else { source.into() };
-        Error::Write { path: std::path::Path::new("the report").into(), source }
+        let source = if closed {
+            crate::write::WriteError::Closed
+        } else {
+            source.into()
+        };
+        Error::Write {
+            path: std::path::Path::new("the report").into(),
+            source,
+        }
     })
 }
 
@@ -188,7 +223,11 @@ impl Outcome {
             damage: None,
             error: None,
         };
-        Self { source, record, error: None }
+        Self {
+            source,
+            record,
+            error: None,
+        }
     }
 
     fn failed(source: Source, error: Error) -> Self {
@@ -209,7 +248,10 @@ pub fn plan(request: &discover::Request) -> Result<discover::Plan, Error> {
 
 fn read_stdin(limit: u64) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
-    io::stdin().lock().take(limit.saturating_add(1)).read_to_end(&mut bytes)?;
+    io::stdin()
+        .lock()
+        .take(limit.saturating_add(1))
+        .read_to_end(&mut bytes)?;
     Ok(bytes)
 }
 
@@ -220,7 +262,11 @@ fn format_of(source: &Source, stdin: Option<&Vec<u8>>) -> Option<crate::Format> 
             // Opening a pipe twice would lose what it gives.
             let ordinary = std::fs::metadata(path).is_ok_and(|m| m.is_file());
             let mut head = Vec::new();
-            let read = || std::fs::File::open(path)?.take(decode::HEAD as u64).read_to_end(&mut head);
+            let read = || {
+                std::fs::File::open(path)?
+                    .take(decode::HEAD as u64)
+                    .read_to_end(&mut head)
+            };
             (ordinary && { read }().is_ok()).then(|| decode::sniff(&head))
         }
     };
@@ -243,29 +289,45 @@ impl Shop<'_> {
     /// Bytes of an input.
     fn read(&self, job: &Job) -> Result<Vec<u8>, Error> {
         let shown = || job.source.path().into();
-        let failed = |source| Error::Read { path: shown(), source };
+        let failed = |source| Error::Read {
+            path: shown(),
+            source,
+        };
         let bytes = match &job.source {
             Source::Stdin => {
-                let taken = self.stdin.lock().unwrap_or_else(PoisonError::into_inner).take();
+                let taken = self
+                    .stdin
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .take();
                 taken.unwrap_or_else(|| Ok(Vec::new())).map_err(failed)?
             }
             Source::File(path) => {
                 let file = std::fs::File::open(path).map_err(failed)?;
                 let size = file.metadata().map_or(0, |m| m.len());
                 let mut bytes = Vec::with_capacity(size.min(self.limit) as usize + 1);
-                file.take(self.limit.saturating_add(1)).read_to_end(&mut bytes).map_err(failed)?;
+                file.take(self.limit.saturating_add(1))
+                    .read_to_end(&mut bytes)
+                    .map_err(failed)?;
                 bytes
             }
         };
         if bytes.len() as u64 > self.limit {
-            return Err(Error::Huge { path: shown(), limit: self.limit >> 20 });
+            return Err(Error::Huge {
+                path: shown(),
+                limit: self.limit >> 20,
+            });
         }
         Ok(bytes)
     }
 
     /// Removes what killed runs left in a folder, once.
     fn sweep(&self, folder: PathBuf) {
-        let first = self.swept.lock().unwrap_or_else(PoisonError::into_inner).insert(folder.clone());
+        let first = self
+            .swept
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(folder.clone());
         if first {
             crate::write::sweep(&folder);
         }

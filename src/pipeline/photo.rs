@@ -12,7 +12,7 @@ use crate::{
     frame::Frame,
     geometry::Rect,
     redact::{self, Noise},
-    report::{names, Status},
+    report::{Status, names},
     verify, write,
 };
 
@@ -28,7 +28,11 @@ struct Seen {
 
 impl Shop<'_> {
     /// Does one job; never panics, whatever is in the file.
-    pub(super) fn work(&self, (index, job): (usize, &Job), progress: &dyn Progress) -> Option<Outcome> {
+    pub(super) fn work(
+        &self,
+        (index, job): (usize, &Job),
+        progress: &dyn Progress,
+    ) -> Option<Outcome> {
         if job.skip {
             return Some(self.outcome(job, Status::Skipped, Seen::default()));
         }
@@ -37,9 +41,10 @@ impl Shop<'_> {
         Some(match result {
             Ok(()) => self.outcome(job, Status::Done, seen),
             Err(Error::Interrupted) => return None,
-            Err(Error::Decode { source: DecodeError::NotMedia | DecodeError::Empty, .. }) if !job.named => {
-                self.outcome(job, Status::PassedOver, Seen::default())
-            }
+            Err(Error::Decode {
+                source: DecodeError::NotMedia | DecodeError::Empty,
+                ..
+            }) if !job.named => self.outcome(job, Status::PassedOver, Seen::default()),
             Err(error) => {
                 let mut outcome = self.outcome(job, Status::Failed, seen);
                 outcome.record.error = Some(error.to_string());
@@ -67,30 +72,54 @@ impl Shop<'_> {
         outcome
     }
 
-    fn steps(&self, index: usize, job: &Job, progress: &dyn Progress, seen: &mut Seen) -> Result<(), Error> {
+    fn steps(
+        &self,
+        index: usize,
+        job: &Job,
+        progress: &dyn Progress,
+        seen: &mut Seen,
+    ) -> Result<(), Error> {
         let source = job.source.path();
         let bytes = self.read(job)?;
-        let photo = decode::photo(&bytes, &self.settings.decode)
-            .map_err(|e| Error::Decode { path: source.into(), source: e })?;
+        let photo = decode::photo(&bytes, &self.settings.decode).map_err(|e| Error::Decode {
+            path: source.into(),
+            source: e,
+        })?;
         drop(bytes);
-        let Photo { frame, format, dropped, damage } = photo;
+        let Photo {
+            frame,
+            format,
+            dropped,
+            damage,
+        } = photo;
         seen.size = Some((frame.width(), frame.height()));
         (seen.dropped, seen.damage) = (dropped, damage);
         go_on(progress)?;
         seen.faces = self.faces(source, &frame)?;
         go_on(progress)?;
-        let Task::Cover { redact, quality, places, preview, seed } = &self.settings.task else {
+        let Task::Cover {
+            redact,
+            quality,
+            places,
+            preview,
+            seed,
+        } = &self.settings.task
+        else {
             return Ok(());
         };
         seen.places.clone_from(places);
         let rects: Vec<Rect> = seen.faces.iter().map(|f| f.rect).collect();
-        let failed = |source| Error::Redact { path: job.source.path().into(), source };
+        let failed = |source| Error::Redact {
+            path: job.source.path().into(),
+            source,
+        };
         let mut noise = match seed {
             // Each picture its own noise, whichever worker takes it.
             Some(seed) => Noise::from_seed(seed.wrapping_add(index as u64)),
             None => Noise::new().map_err(failed)?,
         };
-        let mut covered = redact::cover(frame, &rects, places, redact, &mut noise).map_err(failed)?;
+        let mut covered =
+            redact::cover(frame, &rects, places, redact, &mut noise).map_err(failed)?;
         if *preview {
             covered.outline(&rects);
         }
@@ -101,8 +130,11 @@ impl Shop<'_> {
             Some(Output::Stdout) => (None, Path::new("standard output")),
             None => return Err(self.no_output(source)),
         };
-        let encoded = encode::encode(&covered, format, *quality)
-            .map_err(|source| Error::Encode { path: shown.into(), source })?;
+        let encoded =
+            encode::encode(&covered, format, *quality).map_err(|source| Error::Encode {
+                path: shown.into(),
+                source,
+            })?;
         let (width, height) = (covered.width(), covered.height());
         drop(covered);
         go_on(progress)?;
@@ -114,27 +146,43 @@ impl Shop<'_> {
             }
             None => write::standard_output(&encoded, check),
         }
-        .map_err(|source| Error::Write { path: shown.into(), source })
+        .map_err(|source| Error::Write {
+            path: shown.into(),
+            source,
+        })
     }
 
     /// An input that was no photo when the names were settled, and is one now.
     fn no_output(&self, source: &Path) -> Error {
         let what = "it changed while the run began, or is a pipe; use - for a pipe, or run again";
-        Error::Read { path: source.into(), source: std::io::Error::other(what) }
+        Error::Read {
+            path: source.into(),
+            source: std::io::Error::other(what),
+        }
     }
 
     fn faces(&self, source: &Path, frame: &Frame) -> Result<Vec<Face>, Error> {
-        let failed = |e| Error::Detect { path: source.into(), source: e };
+        let failed = |e| Error::Detect {
+            path: source.into(),
+            source: e,
+        };
         match &self.settings.faces {
             Faces::Search(detector, options) => detector.faces(frame, options).map_err(failed),
             Faces::Raw(detector, raw) => detector.raw(frame, raw).map_err(failed),
             Faces::Given(boxes) => boxes
                 .of(source, frame.width(), frame.height())
-                .map_err(|e| Error::Boxes { path: source.into(), source: e }),
+                .map_err(|e| Error::Boxes {
+                    path: source.into(),
+                    source: e,
+                }),
         }
     }
 }
 
 fn go_on(progress: &dyn Progress) -> Result<(), Error> {
-    if progress.stop() { Err(Error::Interrupted) } else { Ok(()) }
+    if progress.stop() {
+        Err(Error::Interrupted)
+    } else {
+        Ok(())
+    }
 }

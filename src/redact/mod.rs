@@ -11,7 +11,10 @@ mod region;
 
 use image::DynamicImage;
 
-use crate::{frame::Frame, geometry::{PixelRect, Rect}};
+use crate::{
+    frame::Frame,
+    geometry::{PixelRect, Rect},
+};
 pub use effect::Effect;
 pub use noise::Noise;
 pub use region::Region;

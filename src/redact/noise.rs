@@ -1,8 +1,8 @@
 //! Random numbers that nobody can guess, so that nobody can subtract them.
 
 use rand_chacha::{
-    rand_core::{Rng, SeedableRng},
     ChaCha20Rng,
+    rand_core::{Rng, SeedableRng},
 };
 
 use super::RedactError;

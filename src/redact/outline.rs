@@ -62,20 +62,37 @@ where
     // Visible when a large picture is looked at as a whole.
     let thick = (w.max(h) / 800).max(1) as i32;
     for (number, face) in faces.iter().enumerate() {
-        let Some(r) = face.to_pixels(w, h) else { continue };
+        let Some(r) = face.to_pixels(w, h) else {
+            continue;
+        };
         for inset in 0..2 * thick {
             let (rw, rh) = (r.width() as i32 - 2 * inset, r.height() as i32 - 2 * inset);
             if rw < 1 || rh < 1 {
                 break;
             }
-            let outline = Outline::at(r.x1 as i32 + inset, r.y1 as i32 + inset).of_size(rw as u32, rh as u32);
+            let outline =
+                Outline::at(r.x1 as i32 + inset, r.y1 as i32 + inset).of_size(rw as u32, rh as u32);
             draw_hollow_rect_mut(picture, outline, if inset < thick { line } else { shade });
         }
-        label(picture, number + 1, (r.x1 + 2 * thick as u32, r.y1 + 2 * thick as u32), thick as u32, line, shade);
+        label(
+            picture,
+            number + 1,
+            (r.x1 + 2 * thick as u32, r.y1 + 2 * thick as u32),
+            thick as u32,
+            line,
+            shade,
+        );
     }
 }
 
-fn label<P: Pixel>(picture: &mut Image<P>, number: usize, (x, y): (u32, u32), dot: u32, line: P, shade: P) {
+fn label<P: Pixel>(
+    picture: &mut Image<P>,
+    number: usize,
+    (x, y): (u32, u32),
+    dot: u32,
+    line: P,
+    shade: P,
+) {
     let text = number.to_string();
     let (w, h) = picture.dimensions();
     let mut put = |px: u32, py: u32, colour: P| {

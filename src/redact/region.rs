@@ -14,8 +14,12 @@ pub struct Region {
 impl Region {
     /// For each row of the bounds, the spans `x1..x2` that are covered, joined and in order.
     pub(super) fn spans(&self, y: u32) -> Vec<(u32, u32)> {
-        let mut spans: Vec<_> =
-            self.parts.iter().filter(|p| p.y1 <= y && y < p.y2).map(|p| (p.x1, p.x2)).collect();
+        let mut spans: Vec<_> = self
+            .parts
+            .iter()
+            .filter(|p| p.y1 <= y && y < p.y2)
+            .map(|p| (p.x1, p.x2))
+            .collect();
         spans.sort_unstable();
         let mut joined: Vec<(u32, u32)> = Vec::with_capacity(spans.len());
         for (from, to) in spans {
@@ -52,7 +56,10 @@ pub(super) fn join(mut rects: Vec<PixelRect>) -> Vec<Region> {
         let group = root(&mut groups, i);
         if index_of[group] == usize::MAX {
             index_of[group] = regions.len();
-            regions.push(Region { bounds: *rect, parts: Vec::new() });
+            regions.push(Region {
+                bounds: *rect,
+                parts: Vec::new(),
+            });
         }
         let region = &mut regions[index_of[group]];
         region.bounds = region.bounds.hull(rect);

@@ -30,7 +30,13 @@ impl Line {
     #[must_use]
     pub fn new(path: &Path, width: u32, height: u32, faces: Vec<Face>) -> Self {
         let (path, path_hex) = names(path);
-        Self { path, path_hex, width, height, faces }
+        Self {
+            path,
+            path_hex,
+            width,
+            height,
+            faces,
+        }
     }
 }
 
@@ -39,7 +45,12 @@ impl Line {
 pub fn names(path: &Path) -> (String, Option<String>) {
     path.to_str().map_or_else(
         || {
-            let hex = path.as_os_str().as_encoded_bytes().iter().map(|b| format!("{b:02x}")).collect();
+            let hex = path
+                .as_os_str()
+                .as_encoded_bytes()
+                .iter()
+                .map(|b| format!("{b:02x}"))
+                .collect();
             (path.to_string_lossy().into_owned(), Some(hex))
         },
         |text| (text.to_owned(), None),
@@ -62,10 +73,14 @@ pub enum BoxesError {
         what: String,
     },
     /// A picture has no line: leaving it uncovered would expose somebody.
-    #[error("has no boxes for this picture; add a line for it, with \"faces\": [] if it shows nobody")]
+    #[error(
+        "has no boxes for this picture; add a line for it, with \"faces\": [] if it shows nobody"
+    )]
     Missing,
     /// A line was made for another picture.
-    #[error("has boxes for a picture of {0} × {1} pixels and this one has {2} × {3}; run detect again")]
+    #[error(
+        "has boxes for a picture of {0} × {1} pixels and this one has {2} × {3}; run detect again"
+    )]
     Size(u32, u32, u32, u32),
 }
 
@@ -97,8 +112,11 @@ const fn certain() -> f32 {
 /// Boxes of many pictures, by name.
 #[derive(Debug, Default)]
 pub struct Boxes {
-    lines: HashMap<String, (Option<(u32, u32)>, Vec<Face>)>,
+    lines: HashMap<String, Entry>,
 }
+
+/// Size of the picture, where given, and its boxes.
+type Entry = (Option<(u32, u32)>, Vec<Face>);
 
 impl Boxes {
     /// Reads JSON lines; empty lines are passed over.
@@ -107,15 +125,36 @@ impl Boxes {
     /// With the first line that is not as it should be.
     pub fn parse(text: &str) -> Result<Self, BoxesError> {
         let mut boxes = Self::default();
-        for (index, line) in text.lines().enumerate().filter(|(_, l)| !l.trim().is_empty()) {
-            let wrong = |what: String| BoxesError::Line { line: index + 1, what };
+        for (index, line) in text
+            .lines()
+            .enumerate()
+            .filter(|(_, l)| !l.trim().is_empty())
+        {
+            let wrong = |what: String| BoxesError::Line {
+                line: index + 1,
+                what,
+            };
             let read: Read = serde_json::from_str(line).map_err(|e| wrong(e.to_string()))?;
-            let faces: Vec<Face> = read.faces.iter().map(|f| Face { rect: f.rect, score: f.score }).collect();
-            if let Some(bad) = faces.iter().find(|f| !f.rect.is_finite() || f.rect.is_empty()) {
+            let faces: Vec<Face> = read
+                .faces
+                .iter()
+                .map(|f| Face {
+                    rect: f.rect,
+                    score: f.score,
+                })
+                .collect();
+            if let Some(bad) = faces
+                .iter()
+                .find(|f| !f.rect.is_finite() || f.rect.is_empty())
+            {
                 return Err(wrong(format!("a box that covers nothing: {:?}", bad.rect)));
             }
             let key = read.path_hex.unwrap_or(read.path);
-            if boxes.lines.insert(key, (read.width.zip(read.height), faces)).is_some() {
+            if boxes
+                .lines
+                .insert(key, (read.width.zip(read.height), faces))
+                .is_some()
+            {
                 return Err(wrong("the same picture twice".into()));
             }
         }
@@ -128,9 +167,14 @@ impl Boxes {
     /// When there is no line for it, or one for a picture of another size.
     pub fn of(&self, path: &Path, width: u32, height: u32) -> Result<Vec<Face>, BoxesError> {
         let (text, hex) = names(path);
-        let (size, faces) = self.lines.get(hex.as_ref().unwrap_or(&text)).ok_or(BoxesError::Missing)?;
+        let (size, faces) = self
+            .lines
+            .get(hex.as_ref().unwrap_or(&text))
+            .ok_or(BoxesError::Missing)?;
         match size {
-            Some((w, h)) if (*w, *h) != (width, height) => Err(BoxesError::Size(*w, *h, width, height)),
+            Some((w, h)) if (*w, *h) != (width, height) => {
+                Err(BoxesError::Size(*w, *h, width, height))
+            }
             _ => Ok(faces.clone()),
         }
     }

@@ -22,10 +22,18 @@ pub(super) fn inspect(bytes: &[u8], findings: &mut Findings) -> Option<(u32, u32
             0xE0 if payload.starts_with(b"JFIF\0") && !jfif => {
                 jfif = true;
                 if segment.whole.len() != JFIF_LENGTH || payload[12..] != [0, 0] {
-                    findings.add(LeakKind::Thumbnail, "thumbnail in the JFIF header", segment.whole.clone());
+                    findings.add(
+                        LeakKind::Thumbnail,
+                        "thumbnail in the JFIF header",
+                        segment.whole.clone(),
+                    );
                 }
                 if segment.whole.start != 2 {
-                    findings.add(LeakKind::Malformed, "JFIF header out of place", segment.whole.clone());
+                    findings.add(
+                        LeakKind::Malformed,
+                        "JFIF header out of place",
+                        segment.whole.clone(),
+                    );
                 }
             }
             0xD8 | 0xD9 | 0xDA | 0xDB | 0xC0 | 0xC1 | 0xC2 | 0xC4 | 0xDD => {}
@@ -37,32 +45,56 @@ pub(super) fn inspect(bytes: &[u8], findings: &mut Findings) -> Option<(u32, u32
             Oddity::Between(r) => findings.add(LeakKind::Between, "bytes between segments", r),
             Oddity::Fill(r) => findings.add(LeakKind::Between, "filling before a marker", r),
             Oddity::Slack(r) => findings.add(LeakKind::Slack, "bytes behind the last block", r),
-            Oddity::Padding(at) => findings.add(LeakKind::Slack, "padding bits that are not 1", at..at + 1),
-            Oddity::UnusedTable(at) => findings.add(LeakKind::Unused, "table that no scan uses", at..at),
-            Oddity::RedefinedTable(at) => findings.add(LeakKind::Unused, "table defined twice", at..at),
-            Oddity::Spare(r) => findings.add(LeakKind::Slack, "bytes behind a segment's content", r),
+            Oddity::Padding(at) => {
+                findings.add(LeakKind::Slack, "padding bits that are not 1", at..at + 1)
+            }
+            Oddity::UnusedTable(at) => {
+                findings.add(LeakKind::Unused, "table that no scan uses", at..at)
+            }
+            Oddity::RedefinedTable(at) => {
+                findings.add(LeakKind::Unused, "table defined twice", at..at)
+            }
+            Oddity::Spare(r) => {
+                findings.add(LeakKind::Slack, "bytes behind a segment's content", r)
+            }
         }
     }
     if let Some(damage) = structure.damage {
         findings.add(LeakKind::Malformed, damage, 0..0);
     }
     if structure.end < bytes.len() {
-        let kind = if bytes[structure.end..].starts_with(&[0xFF, 0xD8]) { LeakKind::SecondPicture } else { LeakKind::Trailing };
+        let kind = if bytes[structure.end..].starts_with(&[0xFF, 0xD8]) {
+            LeakKind::SecondPicture
+        } else {
+            LeakKind::Trailing
+        };
         findings.add(kind, "bytes behind the end", structure.end..bytes.len());
     }
-    Some((u32::from(structure.header.width), u32::from(structure.header.height)))
+    Some((
+        u32::from(structure.header.width),
+        u32::from(structure.header.height),
+    ))
 }
 
 fn unlisted(segment: &Segment, payload: &[u8], findings: &mut Findings) {
     let (kind, name) = match segment.marker {
-        0xE0 if payload.starts_with(b"JFXX\0") => (LeakKind::Thumbnail, "JFIF extension".to_string()),
+        0xE0 if payload.starts_with(b"JFXX\0") => {
+            (LeakKind::Thumbnail, "JFIF extension".to_string())
+        }
         0xE1 if payload.starts_with(b"Exif\0") => (LeakKind::Exif, "EXIF".into()),
         0xE1 if payload.starts_with(b"http://ns.adobe.com/x") => (LeakKind::Xmp, "XMP".into()),
-        0xE2 if payload.starts_with(b"ICC_PROFILE\0") => (LeakKind::ColourProfile, "colour profile".into()),
-        0xE2 if payload.starts_with(b"MPF\0") => (LeakKind::SecondPicture, "index of further pictures".into()),
+        0xE2 if payload.starts_with(b"ICC_PROFILE\0") => {
+            (LeakKind::ColourProfile, "colour profile".into())
+        }
+        0xE2 if payload.starts_with(b"MPF\0") => {
+            (LeakKind::SecondPicture, "index of further pictures".into())
+        }
         0xED => (LeakKind::Iptc, "IPTC".into()),
         0xFE => (LeakKind::Comment, "comment".into()),
-        0xE0..=0xEF => (LeakKind::Unknown, format!("application segment {}", segment.marker - 0xE0)),
+        0xE0..=0xEF => (
+            LeakKind::Unknown,
+            format!("application segment {}", segment.marker - 0xE0),
+        ),
         marker => (LeakKind::Unknown, format!("segment {marker:02X}")),
     };
     findings.add(kind, name, segment.whole.clone());

@@ -63,7 +63,11 @@ pub struct Leak {
 
 impl fmt::Display for Leak {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}, {} bytes at {}", self.detail, self.bytes, self.offset)
+        write!(
+            f,
+            "{}, {} bytes at {}",
+            self.detail, self.bytes, self.offset
+        )
     }
 }
 
@@ -110,7 +114,12 @@ impl Findings {
     fn add(&mut self, kind: LeakKind, detail: impl Into<String>, range: std::ops::Range<usize>) {
         if self.0.len() < MAX_LEAKS {
             let bytes = range.len() as u64;
-            self.0.push(Leak { kind, detail: detail.into(), offset: range.start as u64, bytes });
+            self.0.push(Leak {
+                kind,
+                detail: detail.into(),
+                offset: range.start as u64,
+                bytes,
+            });
         }
     }
 }
@@ -126,7 +135,11 @@ pub fn inspect(bytes: &[u8]) -> Inspection {
     } else {
         (None, None)
     };
-    Inspection { format, size, leaks: findings.0 }
+    Inspection {
+        format,
+        size,
+        leaks: findings.0,
+    }
 }
 
 /// Passes an output of this program: the format asked for, the size of the picture that was
@@ -138,12 +151,21 @@ pub fn check(bytes: &[u8], format: Format, width: u32, height: u32) -> Result<()
     let found = inspect(bytes);
     let mut leaks = found.leaks;
     let mut wrong = |detail: String| {
-        leaks.push(Leak { kind: LeakKind::Malformed, detail, offset: 0, bytes: bytes.len() as u64 });
+        leaks.push(Leak {
+            kind: LeakKind::Malformed,
+            detail,
+            offset: 0,
+            bytes: bytes.len() as u64,
+        });
     };
     if found.format != Some(format) {
         wrong(format!("no {format}"));
     } else if found.size != Some((width, height)) {
         wrong(format!("not {width} × {height} pixels"));
     }
-    if leaks.is_empty() { Ok(()) } else { Err(VerifyError { leaks }) }
+    if leaks.is_empty() {
+        Ok(())
+    } else {
+        Err(VerifyError { leaks })
+    }
 }

@@ -4,8 +4,8 @@
 use std::ops::Range;
 
 use miniz_oxide::{
-    inflate::stream::{inflate, InflateState},
     DataFormat, MZFlush, MZStatus,
+    inflate::stream::{InflateState, inflate},
 };
 
 use super::{Findings, LeakKind};
@@ -23,7 +23,12 @@ struct Header {
 impl Header {
     fn read(b: &[u8]) -> Option<Self> {
         let word = |i: usize| Some(u32::from_be_bytes(b.get(i..i + 4)?.try_into().ok()?));
-        let header = Self { width: word(0)?, height: word(4)?, depth: *b.get(8)?, colour: *b.get(9)? };
+        let header = Self {
+            width: word(0)?,
+            height: word(4)?,
+            depth: *b.get(8)?,
+            colour: *b.get(9)?,
+        };
         let depths: &[u8] = match header.colour {
             0 => &[1, 2, 4, 8, 16],
             3 => &[1, 2, 4, 8],
@@ -66,15 +71,27 @@ pub(super) fn inspect(bytes: &[u8], findings: &mut Findings) -> Option<(u32, u32
             let length = u32::from_be_bytes([head[0], head[1], head[2], head[3]]) as usize;
             let body = at + 8..(at + 8).checked_add(length)?;
             let crc = bytes.get(body.end..body.end.checked_add(4)?)?;
-            Some(([head[4], head[5], head[6], head[7]], body, u32::from_be_bytes([crc[0], crc[1], crc[2], crc[3]])))
+            Some((
+                [head[4], head[5], head[6], head[7]],
+                body,
+                u32::from_be_bytes([crc[0], crc[1], crc[2], crc[3]]),
+            ))
         });
         let Some((kind, body, crc)) = chunk else {
-            findings.add(LeakKind::Malformed, "no end chunk", at.min(bytes.len())..bytes.len());
+            findings.add(
+                LeakKind::Malformed,
+                "no end chunk",
+                at.min(bytes.len())..bytes.len(),
+            );
             break;
         };
         let whole = at..body.end + 4;
         if crc32(&bytes[at + 4..body.end]) != crc {
-            findings.add(LeakKind::Malformed, "chunk with a wrong checksum", whole.clone());
+            findings.add(
+                LeakKind::Malformed,
+                "chunk with a wrong checksum",
+                whole.clone(),
+            );
         }
         at = whole.end;
         let content = &bytes[body.clone()];
@@ -121,7 +138,10 @@ fn unlisted(kind: &[u8; 4], content: &[u8], whole: Range<usize>, findings: &mut 
         b"iCCP" => (LeakKind::ColourProfile, "colour profile".into()),
         b"tIME" => (LeakKind::Comment, "time".into()),
         b"acTL" | b"fcTL" | b"fdAT" => (LeakKind::SecondPicture, "animation".into()),
-        _ => (LeakKind::Unknown, format!("chunk '{}'", kind.escape_ascii())),
+        _ => (
+            LeakKind::Unknown,
+            format!("chunk '{}'", kind.escape_ascii()),
+        ),
     };
     findings.add(leak, name, whole);
 }
@@ -137,7 +157,11 @@ fn stream(bytes: &[u8], data: &[Range<usize>], rows: &mut Rows<'_>, findings: &m
             if ended {
                 // All that follows the stream's end is slack, in this chunk and the next ones.
                 if !input.is_empty() {
-                    findings.add(LeakKind::Slack, "bytes behind the picture's data", range.end - input.len()..range.end);
+                    findings.add(
+                        LeakKind::Slack,
+                        "bytes behind the picture's data",
+                        range.end - input.len()..range.end,
+                    );
                 }
                 break;
             }
@@ -149,12 +173,20 @@ fn stream(bytes: &[u8], data: &[Range<usize>], rows: &mut Rows<'_>, findings: &m
                 Ok(_) if result.bytes_consumed > 0 || result.bytes_written > 0 => {}
                 Err(miniz_oxide::MZError::Buf) | Ok(_) if input.is_empty() => break,
                 _ => {
-                    findings.add(LeakKind::Malformed, "data that can't be inflated", range.clone());
+                    findings.add(
+                        LeakKind::Malformed,
+                        "data that can't be inflated",
+                        range.clone(),
+                    );
                     return;
                 }
             }
             if rows.surplus > 0 {
-                findings.add(LeakKind::Slack, "more data than pixels", data[index].clone());
+                findings.add(
+                    LeakKind::Slack,
+                    "more data than pixels",
+                    data[index].clone(),
+                );
                 return;
             }
         }
@@ -235,7 +267,9 @@ impl<'a> Rows<'a> {
             let whole = sample * self.header.channels();
             self.hidden += pixels
                 .chunks_exact(whole)
-                .filter(|p| p[whole - sample..].iter().all(|&b| b == 0) && p.iter().any(|&b| b != 0))
+                .filter(|p| {
+                    p[whole - sample..].iter().all(|&b| b == 0) && p.iter().any(|&b| b != 0)
+                })
                 .count() as u64;
         } else {
             let depth = usize::from(self.header.depth);
@@ -256,21 +290,37 @@ impl<'a> Rows<'a> {
             findings.add(LeakKind::Malformed, "a filter that does not exist", 0..0);
         }
         if self.hidden > 0 {
-            findings.add(LeakKind::HiddenPixels, format!("colours under {} transparent pixels", self.hidden), 0..0);
+            findings.add(
+                LeakKind::HiddenPixels,
+                format!("colours under {} transparent pixels", self.hidden),
+                0..0,
+            );
         }
         let entries = self.palette.map_or(0, |p| p.len() / 3);
         if self.header.colour != 3 {
             if self.palette.is_some() {
-                findings.add(LeakKind::Unused, "a palette that nothing uses", 0..self.palette.map_or(0, <[u8]>::len));
+                findings.add(
+                    LeakKind::Unused,
+                    "a palette that nothing uses",
+                    0..self.palette.map_or(0, <[u8]>::len),
+                );
             }
             return;
         }
         let spare = (0..entries.min(256)).filter(|&i| !self.used[i]).count();
         if spare > 0 || entries > 256 {
-            findings.add(LeakKind::Unused, format!("{spare} palette entries that nothing uses"), 0..3 * spare);
+            findings.add(
+                LeakKind::Unused,
+                format!("{spare} palette entries that nothing uses"),
+                0..3 * spare,
+            );
         }
         if self.transparency.is_some_and(|t| t.len() > entries) {
-            findings.add(LeakKind::Unused, "transparency of colours that are not there", 0..0);
+            findings.add(
+                LeakKind::Unused,
+                "transparency of colours that are not there",
+                0..0,
+            );
         }
     }
 }
@@ -338,7 +388,11 @@ const fn tables() -> [[u32; 256]; 8] {
         let mut crc = i as u32;
         let mut bit = 0;
         while bit < 8 {
-            crc = if crc & 1 == 1 { crc >> 1 ^ 0xEDB8_8320 } else { crc >> 1 };
+            crc = if crc & 1 == 1 {
+                crc >> 1 ^ 0xEDB8_8320
+            } else {
+                crc >> 1
+            };
             bit += 1;
         }
         tables[0][i] = crc;

@@ -19,7 +19,9 @@ pub use temporary::{remove_all, sweep};
 #[non_exhaustive]
 pub enum WriteError<E: std::error::Error + 'static> {
     /// The name is taken.
-    #[error("exists already; use --overwrite to replace it, --skip-existing to leave it, or another -o")]
+    #[error(
+        "exists already; use --overwrite to replace it, --skip-existing to leave it, or another -o"
+    )]
     Exists,
     /// The name belongs to something that is no file.
     #[error("is no ordinary file; give another name, or use -o - for a pipe")]
@@ -49,8 +51,12 @@ impl<E: std::error::Error + 'static> From<io::Error> for WriteError<E> {
             _ => {}
         }
         let advice = match source.kind() {
-            K::StorageFull | K::QuotaExceeded => "free some space and run again with --skip-existing",
-            K::PermissionDenied | K::ReadOnlyFilesystem => "choose a folder that you may write to with -o",
+            K::StorageFull | K::QuotaExceeded => {
+                "free some space and run again with --skip-existing"
+            }
+            K::PermissionDenied | K::ReadOnlyFilesystem => {
+                "choose a folder that you may write to with -o"
+            }
             K::NotFound => "the folder vanished; make it again",
             K::NotADirectory | K::IsADirectory => "choose another output name",
             K::InvalidFilename => "choose a shorter name",
@@ -76,7 +82,9 @@ pub fn commit<E: std::error::Error + 'static>(
     let folder = folder_of(path);
     std::fs::create_dir_all(&folder)?;
     match std::fs::symlink_metadata(path) {
-        Ok(meta) if meta.is_dir() || !(meta.is_file() || meta.is_symlink()) => return Err(WriteError::NotAFile),
+        Ok(meta) if meta.is_dir() || !(meta.is_file() || meta.is_symlink()) => {
+            return Err(WriteError::NotAFile);
+        }
         Ok(_) if !overwrite => return Err(WriteError::Exists),
         _ => {}
     }
@@ -85,7 +93,10 @@ pub fn commit<E: std::error::Error + 'static>(
     let written = file.read_back(bytes.len())?;
     if written != bytes {
         let torn = io::Error::other("the disk gave other bytes back than were written");
-        return Err(WriteError::Io { source: torn, advice: "check the disk, and write elsewhere" });
+        return Err(WriteError::Io {
+            source: torn,
+            advice: "check the disk, and write elsewhere",
+        });
     }
     check(&written).map_err(WriteError::Check)?;
     file.name(path, overwrite)?;

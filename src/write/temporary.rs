@@ -33,7 +33,9 @@ pub fn remove_all() {
 /// Removes what killed runs left in `folder`; gives how many files. Files of runs that are still
 /// alive are locked and stay.
 pub fn sweep(folder: &Path) -> usize {
-    let Ok(entries) = fs::read_dir(folder) else { return 0 };
+    let Ok(entries) = fs::read_dir(folder) else {
+        return 0;
+    };
     entries
         .flatten()
         .filter(|entry| entry.file_name().to_str().is_some_and(is_ours))
@@ -50,11 +52,16 @@ fn is_ours(name: &str) -> bool {
 
 fn old(meta: &fs::Metadata) -> bool {
     // A time in the future: the clock was set back; the lock decides alone.
-    meta.modified().ok().is_none_or(|t| t.elapsed().map_or(true, |age| age >= YOUNG))
+    meta.modified()
+        .ok()
+        .is_none_or(|t| t.elapsed().map_or(true, |age| age >= YOUNG))
 }
 
 fn abandoned(path: &Path) -> bool {
-    OpenOptions::new().write(true).open(path).is_ok_and(|file| file.try_lock().is_ok())
+    OpenOptions::new()
+        .write(true)
+        .open(path)
+        .is_ok_and(|file| file.try_lock().is_ok())
 }
 
 /// A file being written. Dropped without [`Temporary::name`], it is gone.
@@ -68,10 +75,12 @@ pub(super) struct Temporary {
 impl Temporary {
     /// `named`: it will replace a file, which only something with a name can.
     pub(super) fn create(folder: &Path, named: bool) -> io::Result<Self> {
-        if !named {
-            if let Some(file) = unnamed(folder) {
-                return Ok(Self { file, folder: folder.to_path_buf(), path: None });
-            }
+        if !named && let Some(file) = unnamed(folder) {
+            return Ok(Self {
+                file,
+                folder: folder.to_path_buf(),
+                path: None,
+            });
         }
         let path = folder.join(random_name()?);
         let mut options = OpenOptions::new();
@@ -85,7 +94,11 @@ impl Temporary {
         })?;
         // Some network file systems know no locks; then age alone protects it.
         let _ = file.lock();
-        Ok(Self { file, folder: folder.to_path_buf(), path: Some(path) })
+        Ok(Self {
+            file,
+            folder: folder.to_path_buf(),
+            path: Some(path),
+        })
     }
 
     pub(super) fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
@@ -96,7 +109,9 @@ impl Temporary {
     pub(super) fn read_back(&mut self, expected: usize) -> io::Result<Vec<u8>> {
         self.file.seek(SeekFrom::Start(0))?;
         let mut bytes = Vec::with_capacity(expected + 1);
-        (&self.file).take(expected as u64 + 1).read_to_end(&mut bytes)?;
+        (&self.file)
+            .take(expected as u64 + 1)
+            .read_to_end(&mut bytes)?;
         Ok(bytes)
     }
 
@@ -128,19 +143,24 @@ impl Drop for Temporary {
 fn random_name() -> io::Result<String> {
     let mut random = [0u8; 16];
     getrandom::fill(&mut random).map_err(io::Error::other)?;
-    Ok(format!("{PREFIX}{:032x}{SUFFIX}", u128::from_be_bytes(random)))
+    Ok(format!(
+        "{PREFIX}{:032x}{SUFFIX}",
+        u128::from_be_bytes(random)
+    ))
 }
 
 /// A file without any name: if the process is killed, it is gone.
 #[cfg(target_os = "linux")]
 fn unnamed(folder: &Path) -> Option<File> {
-    use rustix::fs::{open, Mode, OFlags};
+    use rustix::fs::{Mode, OFlags, open};
     // Without /proc it could not be named later.
     if !Path::new("/proc/self/fd").exists() {
         return None;
     }
     let flags = OFlags::TMPFILE | OFlags::RDWR | OFlags::CLOEXEC;
-    open(folder, flags, Mode::RUSR | Mode::WUSR).ok().map(File::from)
+    open(folder, flags, Mode::RUSR | Mode::WUSR)
+        .ok()
+        .map(File::from)
 }
 
 #[cfg(not(target_os = "linux"))]
@@ -150,7 +170,7 @@ fn unnamed(_folder: &Path) -> Option<File> {
 
 #[cfg(target_os = "linux")]
 fn link_unnamed(file: &File, target: &Path) -> io::Result<()> {
-    use rustix::fs::{linkat, AtFlags, CWD};
+    use rustix::fs::{AtFlags, CWD, linkat};
     use std::os::fd::AsRawFd;
     let name = format!("/proc/self/fd/{}", file.as_raw_fd());
     Ok(linkat(CWD, name, CWD, target, AtFlags::SYMLINK_FOLLOW)?)
@@ -165,7 +185,7 @@ fn link_unnamed(_file: &File, _target: &Path) -> io::Result<()> {
 #[cfg(target_os = "linux")]
 fn rename_to_new(path: &Path, target: &Path) -> io::Result<()> {
     use rustix::{
-        fs::{renameat_with, RenameFlags, CWD},
+        fs::{CWD, RenameFlags, renameat_with},
         io::Errno,
     };
     match renameat_with(CWD, path, CWD, target, RenameFlags::NOREPLACE) {
@@ -186,7 +206,12 @@ fn link_to_new(path: &Path, target: &Path) -> io::Result<()> {
         // No hard links here (FAT, some network shares): a name that is taken is found by making
         // it, and the rename then replaces this process's own empty file.
         Err(_) => {
-            drop(OpenOptions::new().write(true).create_new(true).open(target)?);
+            drop(
+                OpenOptions::new()
+                    .write(true)
+                    .create_new(true)
+                    .open(target)?,
+            );
             fs::rename(path, target).inspect_err(|_| {
                 let _ = fs::remove_file(target);
             })
@@ -208,7 +233,12 @@ fn set_mode(file: &File) -> io::Result<()> {
     });
     // File systems without modes refuse; the file is then as private as all else there.
     match file.set_permissions(fs::Permissions::from_mode(0o666 & !mask)) {
-        Err(e) if e.kind() != io::ErrorKind::PermissionDenied && e.kind() != io::ErrorKind::Unsupported => Err(e),
+        Err(e)
+            if e.kind() != io::ErrorKind::PermissionDenied
+                && e.kind() != io::ErrorKind::Unsupported =>
+        {
+            Err(e)
+        }
         _ => Ok(()),
     }
 }

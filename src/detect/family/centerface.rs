@@ -4,7 +4,7 @@ use ndarray::ArrayD;
 
 use super::flat;
 use crate::{
-    detect::{onnx::Port, DetectError},
+    detect::{DetectError, onnx::Port},
     face::Face,
     geometry::Rect,
 };
@@ -13,13 +13,20 @@ use crate::{
 const STRIDE: u32 = 4;
 
 fn channels(port: &Port) -> Option<i64> {
-    if port.dims.len() == 4 { port.dims[1] } else { None }
+    if port.dims.len() == 4 {
+        port.dims[1]
+    } else {
+        None
+    }
 }
 
 /// Heat map, sizes, offsets, and in most exports five landmarks.
 pub(super) fn fits(outputs: &[Port]) -> bool {
     let channels: Vec<_> = outputs.iter().map(channels).collect();
-    matches!(channels.as_slice(), [Some(1), Some(2), Some(2)] | [Some(1), Some(2), Some(2), Some(10)])
+    matches!(
+        channels.as_slice(),
+        [Some(1), Some(2), Some(2)] | [Some(1), Some(2), Some(2), Some(10)]
+    )
 }
 
 pub(super) fn order(outputs: &[Port]) -> Option<Vec<String>> {
@@ -37,7 +44,11 @@ pub(super) fn decode(
 ) -> Result<Vec<Face>, DetectError> {
     let (columns, rows) = ((width / STRIDE) as usize, (height / STRIDE) as usize);
     let cells = columns * rows;
-    let (heat, size, offset) = (flat(outputs, 0, cells)?, flat(outputs, 1, 2 * cells)?, flat(outputs, 2, 2 * cells)?);
+    let (heat, size, offset) = (
+        flat(outputs, 0, cells)?,
+        flat(outputs, 1, 2 * cells)?,
+        flat(outputs, 2, 2 * cells)?,
+    );
     let stride = STRIDE as f32;
     let least = threshold(0.0);
     let mut faces = Vec::new();

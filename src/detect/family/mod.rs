@@ -8,7 +8,11 @@ mod yunet;
 use ndarray::ArrayD;
 use serde::Deserialize;
 
-use super::{model::{Channels, Spec}, onnx::Signature, DetectError};
+use super::{
+    DetectError,
+    model::{Channels, Spec},
+    onnx::Signature,
+};
 use crate::face::Face;
 
 /// A family of networks that share the shape and the meaning of their outputs.
@@ -84,12 +88,20 @@ impl Family {
         let fixed = match self {
             // Its anchors are constants in the graph: no other size works.
             Self::Ultraface => {
-                let side = |i: usize| signature.inputs[0].dims[i].and_then(|v| u32::try_from(v).ok());
+                let side =
+                    |i: usize| signature.inputs[0].dims[i].and_then(|v| u32::try_from(v).ok());
                 side(3).zip(side(2))
             }
             _ => None,
         };
-        Spec { family: self, channels, mean, scale, multiple: 32, fixed }
+        Spec {
+            family: self,
+            channels,
+            mean,
+            scale,
+            multiple: 32,
+            fixed,
+        }
     }
 
     /// Names of the outputs in the order in which [`Family::decode`] reads them.
@@ -104,7 +116,12 @@ impl Family {
             Self::Ultraface => ultraface::order(outputs),
             Self::Scrfd => scrfd::order(outputs),
         }
-        .ok_or_else(|| DetectError::Model(format!("lacks outputs that a {} model has; export it again", self.name())))
+        .ok_or_else(|| {
+            DetectError::Model(format!(
+                "lacks outputs that a {} model has; export it again",
+                self.name()
+            ))
+        })
     }
 
     /// All boxes whose score is at least `threshold(height)`, height in pixels of the input.
@@ -127,8 +144,13 @@ impl Family {
             Self::Scrfd => scrfd::decode(outputs, width, height, threshold),
         }?;
         // Weights gone wrong give infinities; a box of them covers nothing and hides that.
-        if faces.iter().any(|f| !f.rect.is_finite() || !f.score.is_finite()) {
-            return Err(DetectError::Run("gave boxes that are not numbers; use another model".into()));
+        if faces
+            .iter()
+            .any(|f| !f.rect.is_finite() || !f.score.is_finite())
+        {
+            return Err(DetectError::Run(
+                "gave boxes that are not numbers; use another model".into(),
+            ));
         }
         faces.retain(|f| !f.rect.is_empty());
         Ok(faces)
@@ -136,7 +158,10 @@ impl Family {
 }
 
 fn shown(dims: &[Option<i64>]) -> String {
-    let dims: Vec<_> = dims.iter().map(|d| d.map_or("?".into(), |d| d.to_string())).collect();
+    let dims: Vec<_> = dims
+        .iter()
+        .map(|d| d.map_or("?".into(), |d| d.to_string()))
+        .collect();
     format!("[{}]", dims.join(", "))
 }
 

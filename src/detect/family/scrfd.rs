@@ -4,7 +4,7 @@ use ndarray::ArrayD;
 
 use super::flat;
 use crate::{
-    detect::{onnx::Port, DetectError},
+    detect::{DetectError, onnx::Port},
     face::Face,
     geometry::Rect,
 };
@@ -45,9 +45,17 @@ pub(super) fn decode(
         let stride = stride as f32;
         for (index, &score) in scores.iter().enumerate() {
             let cell = index / ANCHORS;
-            let (x, y) = ((cell % columns) as f32 * stride, (cell / columns) as f32 * stride);
+            let (x, y) = (
+                (cell % columns) as f32 * stride,
+                (cell / columns) as f32 * stride,
+            );
             let d = &distances[4 * index..4 * index + 4];
-            let rect = Rect::new(x - d[0] * stride, y - d[1] * stride, x + d[2] * stride, y + d[3] * stride);
+            let rect = Rect::new(
+                x - d[0] * stride,
+                y - d[1] * stride,
+                x + d[2] * stride,
+                y + d[3] * stride,
+            );
             if score >= threshold(rect.height()) {
                 faces.push(Face { rect, score });
             }

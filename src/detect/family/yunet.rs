@@ -4,7 +4,7 @@ use ndarray::ArrayD;
 
 use super::flat;
 use crate::{
-    detect::{onnx::Port, DetectError},
+    detect::{DetectError, onnx::Port},
     face::Face,
     geometry::Rect,
 };

@@ -1,11 +1,16 @@
 //! Cells drawn smoothly: looks like a heavy blur, tells no more than the cells.
 
-use super::{cells, Raster, Region, Sample};
+use super::{Raster, Region, Sample, cells};
 use crate::redact::noise::Noise;
 
 /// Draws the region's cells with colours that run smoothly from each cell's centre to the
 /// next, at most `cells` × `cells` a face.
-pub fn cover<T: Sample>(raster: &mut Raster<'_, T>, region: &Region, cells: u32, noise: &mut Noise) {
+pub fn cover<T: Sample>(
+    raster: &mut Raster<'_, T>,
+    region: &Region,
+    cells: u32,
+    noise: &mut Noise,
+) {
     let grid = cells::measure(raster, region, cells, noise);
     let bounds = region.bounds;
     let (channels, colours) = (raster.channels, raster.colours());

@@ -36,16 +36,27 @@ pub struct Cells {
 /// larger region are divided by one less.
 #[must_use]
 pub fn layout(region: &Region, cells: u32) -> (u32, u32) {
-    let fits = if region.parts.len() == 1 { cells } else { cells.saturating_sub(1).max(1) };
+    let fits = if region.parts.len() == 1 {
+        cells
+    } else {
+        cells.saturating_sub(1).max(1)
+    };
     let count = |full: u32, largest: u32| {
         // Cells of at least largest / fits pixels. With cells == 1 a part may still straddle an
         // edge, so there is just one cell.
-        if cells == 1 { 1 } else { (u64::from(full) * u64::from(fits) / u64::from(largest.max(1))).max(1) as u32 }
+        if cells == 1 {
+            1
+        } else {
+            (u64::from(full) * u64::from(fits) / u64::from(largest.max(1))).max(1) as u32
+        }
     };
     let widest = region.parts.iter().map(|p| p.width()).max().unwrap_or(1);
     let highest = region.parts.iter().map(|p| p.height()).max().unwrap_or(1);
     let bounds = region.bounds;
-    (count(bounds.width(), widest).min(bounds.width()), count(bounds.height(), highest).min(bounds.height()))
+    (
+        count(bounds.width(), widest).min(bounds.width()),
+        count(bounds.height(), highest).min(bounds.height()),
+    )
 }
 
 /// First pixel of cell `index` of `count` along a side of `full` pixels.
@@ -56,26 +67,49 @@ pub const fn edge(full: u32, count: u32, index: u32) -> u32 {
 
 /// Averages, noise, levels. `noise` is drawn for every cell and colour, whatever is in it.
 #[must_use]
-pub fn measure<T: Sample>(raster: &Raster<'_, T>, region: &Region, cells: u32, noise: &mut Noise) -> Cells {
+pub fn measure<T: Sample>(
+    raster: &Raster<'_, T>,
+    region: &Region,
+    cells: u32,
+    noise: &mut Noise,
+) -> Cells {
     let (columns, rows) = layout(region, cells);
     let bounds = region.bounds;
     let mut values = Vec::with_capacity(columns as usize * rows as usize);
     for row in 0..rows {
-        let (y1, y2) = (edge(bounds.height(), rows, row), edge(bounds.height(), rows, row + 1));
+        let (y1, y2) = (
+            edge(bounds.height(), rows, row),
+            edge(bounds.height(), rows, row + 1),
+        );
         for column in 0..columns {
-            let (x1, x2) = (edge(bounds.width(), columns, column), edge(bounds.width(), columns, column + 1));
-            let average = average(raster, (bounds.x1 + x1, bounds.x1 + x2), (bounds.y1 + y1, bounds.y1 + y2));
+            let (x1, x2) = (
+                edge(bounds.width(), columns, column),
+                edge(bounds.width(), columns, column + 1),
+            );
+            let average = average(
+                raster,
+                (bounds.x1 + x1, bounds.x1 + x2),
+                (bounds.y1 + y1, bounds.y1 + y2),
+            );
             values.push(coarse(average, raster.colours(), noise));
         }
     }
-    Cells { columns, rows, values }
+    Cells {
+        columns,
+        rows,
+        values,
+    }
 }
 
 /// Brightness and colour, each with its noise, each on its own few levels. The noise of the
 /// brightness is the same for red, green and blue, or a covered face would look like confetti.
 fn coarse(average: [f32; 3], colours: usize, noise: &mut Noise) -> [f32; 3] {
     // The mean keeps the rounding of colours and of brightness apart exactly.
-    let brightness = if colours == 1 { average[0] } else { average.iter().sum::<f32>() / 3.0 };
+    let brightness = if colours == 1 {
+        average[0]
+    } else {
+        average.iter().sum::<f32>() / 3.0
+    };
     let base = level(brightness, STEP, noise);
     average.map(|v| {
         let tint = level(v - brightness, COLOUR_STEP, noise);
@@ -89,7 +123,11 @@ fn level(value: f32, step: f32, noise: &mut Noise) -> f32 {
 }
 
 /// The mean colour of a rectangle, weighted by alpha; middle grey where all is transparent.
-fn average<T: Sample>(raster: &Raster<'_, T>, (x1, x2): (u32, u32), (y1, y2): (u32, u32)) -> [f32; 3] {
+fn average<T: Sample>(
+    raster: &Raster<'_, T>,
+    (x1, x2): (u32, u32),
+    (y1, y2): (u32, u32),
+) -> [f32; 3] {
     let (channels, colours) = (raster.channels, raster.colours());
     let mut sums = [0.0f64; 3];
     let mut weight = 0.0f64;
@@ -97,12 +135,20 @@ fn average<T: Sample>(raster: &Raster<'_, T>, (x1, x2): (u32, u32), (y1, y2): (u
         let row = y as usize * raster.width as usize;
         let part = &raster.data[(row + x1 as usize) * channels..(row + x2 as usize) * channels];
         for pixel in part.chunks_exact(channels) {
-            let alpha = if channels > colours { f64::from(pixel[colours].to_unit()) } else { 1.0 };
+            let alpha = if channels > colours {
+                f64::from(pixel[colours].to_unit())
+            } else {
+                1.0
+            };
             for (sum, v) in sums.iter_mut().zip(&pixel[..colours]) {
                 *sum += f64::from(v.to_unit()) * alpha;
             }
             weight += alpha;
         }
     }
-    if weight > 0.0 { sums.map(|s| (s / weight) as f32) } else { [0.5; 3] }
+    if weight > 0.0 {
+        sums.map(|s| (s / weight) as f32)
+    } else {
+        [0.5; 3]
+    }
 }

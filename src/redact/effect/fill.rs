@@ -8,7 +8,10 @@ pub fn cover<T: Sample>(raster: &mut Raster<'_, T>, region: &Region, color: [u8;
     let pixel = raster.pixel(color);
     for y in region.bounds.y1..region.bounds.y2 {
         for span in region.spans(y) {
-            raster.span(y, span).chunks_exact_mut(channels).for_each(|p| p.copy_from_slice(&pixel[..channels]));
+            raster
+                .span(y, span)
+                .chunks_exact_mut(channels)
+                .for_each(|p| p.copy_from_slice(&pixel[..channels]));
         }
     }
 }

@@ -18,7 +18,7 @@ use std::sync::Arc;
 
 use ::image::{DynamicImage, RgbaImage};
 
-use super::{noise::Noise, region::Region, RedactError};
+use super::{RedactError, noise::Noise, region::Region};
 
 /// Most cells across a face, and down.
 pub const MOST_CELLS: u32 = 6;
@@ -55,7 +55,9 @@ pub enum Effect {
 impl Effect {
     pub(super) fn check(&self) -> Result<(), RedactError> {
         match self {
-            Self::Blur { cells } | Self::Pixelate { cells } if !(1..=MOST_CELLS).contains(cells) => {
+            Self::Blur { cells } | Self::Pixelate { cells }
+                if !(1..=MOST_CELLS).contains(cells) =>
+            {
                 Err(RedactError::Cells(*cells))
             }
             _ => Ok(()),
@@ -151,8 +153,15 @@ pub(super) fn apply(
     let (width, height) = (pixels.width(), pixels.height());
     macro_rules! on {
         ($buffer:expr, $channels:expr) => {{
-            let mut raster = Raster { data: &mut **$buffer, width, height, channels: $channels };
-            regions.iter().for_each(|region| one(&mut raster, region, effect, noise));
+            let mut raster = Raster {
+                data: &mut **$buffer,
+                width,
+                height,
+                channels: $channels,
+            };
+            regions
+                .iter()
+                .for_each(|region| one(&mut raster, region, effect, noise));
         }};
     }
     match pixels {
@@ -170,7 +179,12 @@ pub(super) fn apply(
 }
 
 /// Covers one region of a raster. The region must lie inside it.
-pub fn one<T: Sample>(raster: &mut Raster<'_, T>, region: &Region, effect: &Effect, noise: &mut Noise) {
+pub fn one<T: Sample>(
+    raster: &mut Raster<'_, T>,
+    region: &Region,
+    effect: &Effect,
+    noise: &mut Noise,
+) {
     match effect {
         Effect::Blur { cells } => blur::cover(raster, region, *cells, noise),
         Effect::Pixelate { cells } => pixelate::cover(raster, region, *cells, noise),

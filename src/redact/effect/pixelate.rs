@@ -1,19 +1,27 @@
 //! Cells drawn as squares.
 
 use super::{
-    cells::{self, edge},
     Raster, Region, Sample,
+    cells::{self, edge},
 };
 use crate::redact::noise::Noise;
 
 /// Draws the region's cells as rectangles, at most `cells` × `cells` a face.
-pub fn cover<T: Sample>(raster: &mut Raster<'_, T>, region: &Region, cells: u32, noise: &mut Noise) {
+pub fn cover<T: Sample>(
+    raster: &mut Raster<'_, T>,
+    region: &Region,
+    cells: u32,
+    noise: &mut Noise,
+) {
     let grid = cells::measure(raster, region, cells, noise);
     let bounds = region.bounds;
     let (channels, colours) = (raster.channels, raster.colours());
     let mut column_of = vec![0u32; bounds.width() as usize];
     for column in 0..grid.columns {
-        let (from, to) = (edge(bounds.width(), grid.columns, column), edge(bounds.width(), grid.columns, column + 1));
+        let (from, to) = (
+            edge(bounds.width(), grid.columns, column),
+            edge(bounds.width(), grid.columns, column + 1),
+        );
         column_of[from as usize..to as usize].fill(column);
     }
     for row in 0..grid.rows {
@@ -28,7 +36,10 @@ pub fn cover<T: Sample>(raster: &mut Raster<'_, T>, region: &Region, cells: u32,
                 pixel
             })
             .collect();
-        let (from, to) = (edge(bounds.height(), grid.rows, row), edge(bounds.height(), grid.rows, row + 1));
+        let (from, to) = (
+            edge(bounds.height(), grid.rows, row),
+            edge(bounds.height(), grid.rows, row + 1),
+        );
         for y in bounds.y1 + from..bounds.y1 + to {
             for (x1, x2) in region.spans(y) {
                 let span = raster.span(y, (x1, x2));
