@@ -19,7 +19,7 @@ pub struct Cover {
     #[command(flatten)]
     pub inputs: Inputs,
 
-    /// Output folder, or a file for a single input, or - [default: NAME.unface.SUFFIX beside the input]
+    /// Folder, file or - [default: NAME.unface.SUFFIX beside the input]
     #[arg(short, long, value_name = "PATH", help_heading = "Output")]
     pub output: Option<OsString>,
     /// Output format: jpg or png [default: the input's]
@@ -31,7 +31,7 @@ pub struct Cover {
     /// Replace outputs that exist
     #[arg(long, conflicts_with = "skip_existing", help_heading = "Output")]
     pub overwrite: bool,
-    /// Leave inputs alone whose output exists: goes on after a stop
+    /// Pass over inputs whose output exists: goes on after a stop
     #[arg(long, help_heading = "Output")]
     pub skip_existing: bool,
     /// Draw numbered outlines over the covered picture
@@ -40,20 +40,20 @@ pub struct Cover {
     /// Only print what would be written where
     #[arg(long, help_heading = "Output")]
     pub dry_run: bool,
-    /// JSON lines on every input; ties names to faces, keep it as safe as the originals
+    /// JSON line on every input; ties names to faces: keep it safe
     #[arg(long, value_name = "FILE|-", help_heading = "Output")]
     pub report: Option<OsString>,
 
-    /// With what faces are covered [default: blur, or image with --image]
+    /// blur, pixelate, fill or image [default: blur; image with --image]
     #[arg(
         long,
         value_enum,
-        value_name = "blur|pixelate|fill|image",
+        value_name = "EFFECT",
         hide_possible_values = true,
         help_heading = "Covering"
     )]
     pub effect: Option<EffectName>,
-    /// Averages across a face that blur and pixelate keep, 1 to 6; fewer tell less
+    /// Averages across a face that blur and pixelate keep, 1 to 6
     #[arg(long, value_name = "N", default_value_t = unface::redact::effect::DEFAULT_CELLS, value_parser = clap::value_parser!(u32).range(1..=6), help_heading = "Covering")]
     pub cells: u32,
     /// Colour of fill, and behind --image
@@ -62,13 +62,13 @@ pub struct Cover {
     /// Picture to put over faces
     #[arg(long, value_name = "FILE", help_heading = "Covering")]
     pub image: Option<PathBuf>,
-    /// Size of what is covered, times the face's box, 1.3 to 5
+    /// Size of what is covered, times the face, 1.3 to 5
     #[arg(long, value_name = "FACTOR", default_value_t = unface::redact::LEAST_REGION, help_heading = "Covering")]
     pub region: f32,
-    /// Cover one more place, in pixels of the upright picture (may be repeated)
+    /// Cover one more place, in pixels of the upright picture; repeatable
     #[arg(long, value_name = "X,Y,W,H", value_parser = place, allow_hyphen_values = true, help_heading = "Covering")]
     pub cover: Vec<Rect>,
-    /// Cover these boxes, as `unface detect` prints them, instead of searching
+    /// Cover these boxes, as `unface detect` prints them; no search
     #[arg(long, value_name = "FILE", help_heading = "Covering")]
     pub boxes: Option<PathBuf>,
 
@@ -125,16 +125,16 @@ pub struct Inputs {
 
 #[derive(Args, Debug)]
 pub struct Finding {
-    /// How readily something is taken for a face [default: normal]
-    #[arg(long, value_name = "low|normal|high|max", help_heading = "Finding")]
+    /// How readily a face is seen: low, normal, high or max [default: normal]
+    #[arg(long, value_name = "LEVEL", help_heading = "Finding")]
     pub sensitivity: Option<Sensitivity>,
-    /// Least score instead of a sensitivity, 0 to 1, the same for every size
+    /// Least score for every size, 0 to 1, instead of --sensitivity
     #[arg(long, value_name = "SCORE", conflicts_with = "sensitivity", value_parser = score, help_heading = "Finding")]
     pub threshold: Option<f32>,
     /// Pass over faces lower than this
     #[arg(long, value_name = "PIXELS", default_value_t = unface::detect::MIN_FACE, value_parser = pixels, help_heading = "Finding")]
     pub min_face: f32,
-    /// Another detector: a CenterFace, YuNet, UltraFace or SCRFD export
+    /// Another CenterFace, YuNet, UltraFace or SCRFD detector
     #[arg(long, value_name = "FILE", help_heading = "Finding")]
     pub model: Option<PathBuf>,
     /// The ONNX Runtime library
