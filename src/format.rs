@@ -1,4 +1,4 @@
-//! The still formats that unface writes.
+//! The formats that unface writes.
 
 use std::{fmt, path::Path, str::FromStr};
 
@@ -9,11 +9,21 @@ pub enum Format {
     Jpeg,
     /// PNG, 8 or 16 bits.
     Png,
+    /// MP4, a video.
+    Mp4,
+    /// WebM, a video.
+    WebM,
 }
 
 impl Format {
     /// Every format.
-    pub const ALL: [Self; 2] = [Self::Jpeg, Self::Png];
+    pub const ALL: [Self; 4] = [Self::Jpeg, Self::Png, Self::Mp4, Self::WebM];
+
+    /// Whether it is a video's.
+    #[must_use]
+    pub const fn is_video(self) -> bool {
+        matches!(self, Self::Mp4 | Self::WebM)
+    }
 
     /// The usual suffix, without the dot.
     #[must_use]
@@ -21,6 +31,8 @@ impl Format {
         match self {
             Self::Jpeg => "jpg",
             Self::Png => "png",
+            Self::Mp4 => "mp4",
+            Self::WebM => "webm",
         }
     }
 
@@ -30,6 +42,8 @@ impl Format {
         match self {
             Self::Jpeg => &["jpg", "jpeg", "jpe", "jfif"],
             Self::Png => &["png"],
+            Self::Mp4 => &["mp4", "m4v"],
+            Self::WebM => &["webm"],
         }
     }
 
@@ -50,7 +64,7 @@ impl FromStr for Format {
             .find(|f| f.suffixes().contains(&lower.as_str()))
             .ok_or_else(|| {
                 format!(
-                    "'{}' is no format that unface writes; use jpg or png",
+                    "'{}' is no format that unface writes; use jpg, png, mp4 or webm",
                     text.escape_debug()
                 )
             })
@@ -62,6 +76,8 @@ impl fmt::Display for Format {
         f.write_str(match self {
             Self::Jpeg => "JPEG",
             Self::Png => "PNG",
+            Self::Mp4 => "MP4",
+            Self::WebM => "WebM",
         })
     }
 }

@@ -18,7 +18,7 @@ use unface::{
     report::Status,
 };
 
-use super::{boxes_line, messages};
+use super::{boxes_lines, messages};
 
 /// Most names in the closing line.
 const MOST_NAMES: usize = 8;
@@ -93,10 +93,10 @@ impl Progress for Teller {
         } else if !self.quiet && outcome.error.is_none() && !self.detects {
             messages::line(&plain(outcome));
         }
-        if self.detects
-            && let (Status::Done, Some(line)) = (record.status, boxes_line(outcome))
-        {
-            messages::out(&line)?;
+        if self.detects && record.status == Status::Done {
+            for line in boxes_lines(outcome) {
+                messages::out(&line)?;
+            }
         }
         if let Some(records) = &self.records {
             let mut sink = records.lock().unwrap_or_else(PoisonError::into_inner);

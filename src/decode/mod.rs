@@ -8,6 +8,7 @@
 //! What can't be noticed: a flipped bit inside a JPEG's data that happens to give another valid
 //! picture of the same length.
 
+pub mod clip;
 mod colour;
 mod exif;
 mod jpeg;
@@ -110,6 +111,11 @@ pub enum DecodeError {
     /// A kind that is not read.
     #[error("is {0}, which unface does not read; convert it to JPEG or PNG first")]
     Unsupported(String),
+    /// A video where only a photo can be.
+    #[error(
+        "is {0}, and videos are read from files only; name the file, or pipe frames with `ffmpeg -i - -f yuv4mpegpipe -`"
+    )]
+    Piped(String),
     /// Cut off or broken.
     #[error("is damaged ({0}); get a sound copy, or use --allow-damaged to cover what is there")]
     Damaged(String),
@@ -155,6 +161,7 @@ pub fn photo(bytes: &[u8], options: &Options) -> Result<Photo, DecodeError> {
 fn decode(bytes: &[u8], options: &Options) -> Result<Photo, DecodeError> {
     let format = match sniff(&bytes[..bytes.len().min(HEAD)]) {
         Kind::Photo(format) => format,
+        Kind::Video(name, _) => return Err(DecodeError::Piped(with_article(name))),
         Kind::Unsupported(name) => return Err(DecodeError::Unsupported(with_article(name))),
         Kind::Other => return Err(DecodeError::NotMedia),
         Kind::Empty => return Err(DecodeError::Empty),
@@ -162,6 +169,8 @@ fn decode(bytes: &[u8], options: &Options) -> Result<Photo, DecodeError> {
     let stored = match format {
         Format::Jpeg => jpeg::decode(bytes, options)?,
         Format::Png => png::decode(bytes, options)?,
+        // No file is sniffed as a photo of these.
+        Format::Mp4 | Format::WebM => return Err(DecodeError::NotMedia),
     };
     let mut gathered = stored.gathered;
     let orientation = gathered.decide(options.orientation)?;

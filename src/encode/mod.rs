@@ -1,6 +1,9 @@
 //! [`Redacted`] → bytes: pixels only, the same tables and settings for every picture, so that the
 //! output tells nothing of the camera and the settings that made the input.
 
+pub mod clip;
+mod moov;
+
 use image::DynamicImage;
 use jpeg_encoder::{ColorType, Encoder, SamplingFactor};
 
@@ -21,6 +24,12 @@ pub enum EncodeError {
     /// An encoder's complaint.
     #[error("can't be encoded ({0}); use another --format, and report this as a bug")]
     Encoder(String),
+    /// A video's encoder.
+    #[error(transparent)]
+    Video(crate::ffmpeg::StreamError),
+    /// A picture can't become a video, or the other way round.
+    #[error("can't become {0}; leave the format to the input's kind")]
+    Kind(Format),
 }
 
 /// Encodes a covered picture. `quality` (1 to 100) counts for JPEG only; PNG loses nothing.
@@ -33,6 +42,7 @@ pub fn encode(redacted: &Redacted, format: Format, quality: u8) -> Result<Vec<u8
     match format {
         Format::Jpeg => jpeg(redacted.pixels(), quality),
         Format::Png => png(redacted.pixels()),
+        Format::Mp4 | Format::WebM => Err(EncodeError::Kind(format)),
     }
 }
 
