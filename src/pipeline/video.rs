@@ -211,7 +211,7 @@ impl Shop<'_> {
                     if pts.last().is_some_and(|&p| p >= look.pts) {
                         return Err(failed(StreamError::Failed("has pictures whose times run backwards; convert it first".into())));
                     }
-                    seen += found.as_ref().map_or(0, |f| f.iter().filter(|s| s.sure).count());
+                    seen += found.as_ref().map_or(0, |f| f.iter().filter(|s| s.sure()).count());
                     pts.push(look.pts);
                     tracker.push(base.seconds(look.pts), look.motion, found);
                 }
@@ -420,7 +420,7 @@ fn search_all(looks: &[Look], search: Option<&(&Detector, detect::Options)>, sca
         .map(|look| {
             let Some(frame) = &look.frame else { return Ok(None) };
             let faces = detector.faces(frame, &faint)?;
-            Ok(Some(faces.iter().map(|f| Sighting::new(f, f.score >= options.rule.threshold(f.rect.height()))).collect()))
+            Ok(Some(faces.iter().map(|f| Sighting::new(f, options.rule.threshold(f.rect.height()))).collect()))
         })
         .collect()
 }

@@ -17,6 +17,8 @@ pub struct Knot {
     pub rect: Rect,
     /// The detector's score.
     pub score: f32,
+    /// As a share of what a track needs to begin.
+    pub strength: f32,
 }
 
 /// The sightings of one face.
@@ -24,6 +26,8 @@ pub struct Knot {
 pub struct Chain {
     /// At least one, in order of time.
     pub knots: Vec<Knot>,
+    /// Enough was seen to take it for a face.
+    pub proven: bool,
 }
 
 /// How much of the measured speed counts: a box jitters more than a face moves.
@@ -85,13 +89,13 @@ pub fn link(moments: &[Moment], options: &Options) -> Vec<Chain> {
         });
         let knots: Vec<Knot> = sightings
             .iter()
-            .map(|s| Knot { frame, rect: moved(&s.rect, -moment.shift.0, -moment.shift.1), score: s.score })
+            .map(|s| Knot { frame, rect: moved(&s.rect, -moment.shift.0, -moment.shift.1), score: s.score, strength: s.strength })
             .collect();
         let places: Vec<Rect> = open.iter().map(|o| forward(&o.chain, moments, moment.time)).collect();
         let mut busy = vec![false; open.len()];
         for sure in [true, false] {
             let mut pairs: Vec<(f32, usize, usize)> = Vec::new();
-            for (i, knot) in knots.iter().enumerate().filter(|(i, _)| sightings[*i].sure == sure && !taken[frame][*i]) {
+            for (i, knot) in knots.iter().enumerate().filter(|(i, _)| sightings[*i].sure() == sure && !taken[frame][*i]) {
                 for (j, place) in places.iter().enumerate().filter(|(j, _)| !busy[*j]) {
                     let o = overlap(&knot.rect, place);
                     if o >= options.overlap {
@@ -109,9 +113,9 @@ pub fn link(moments: &[Moment], options: &Options) -> Vec<Chain> {
             }
         }
         for (i, knot) in knots.iter().enumerate() {
-            if sightings[i].sure && !taken[frame][i] {
+            if sightings[i].sure() && !taken[frame][i] {
                 taken[frame][i] = true;
-                open.push(Open { chain: Chain { knots: vec![*knot] }, scene: moment.scene });
+                open.push(Open { chain: Chain { knots: vec![*knot], proven: false }, scene: moment.scene });
             }
         }
     }
@@ -120,7 +124,22 @@ pub fn link(moments: &[Moment], options: &Options) -> Vec<Chain> {
     for chain in &mut done {
         back(chain, moments, &mut taken, options);
     }
-    done
+    done.into_iter().flat_map(|chain| judged(chain, moments, options)).collect()
+}
+
+/// Whether there is enough to take a chain for a face: one clear sighting, or many. What is not
+/// proven is covered where it was seen, as in a photo, and little longer: most of it is no face, and
+/// held like one it would cover much of the picture for nothing.
+fn judged(mut chain: Chain, moments: &[Moment], options: &Options) -> Vec<Chain> {
+    let most = chain.knots.iter().map(|k| k.strength).fold(0.0, f32::max);
+    let sum: f32 = chain.knots.iter().map(|k| k.strength).sum();
+    chain.proven = most >= options.proof || sum >= options.proof_sum;
+    if chain.proven {
+        return vec![chain];
+    }
+    chain.knots.retain(|k| k.strength >= options.weak_strength);
+    let near = |a: &Knot, b: &Knot| moments[b.frame].time - moments[a.frame].time <= f64::from(options.weak_gap);
+    chain.knots.chunk_by(near).map(|part| Chain { knots: part.to_vec(), proven: false }).collect()
 }
 
 fn forward(chain: &Chain, moments: &[Moment], time: f64) -> Rect {
@@ -151,7 +170,7 @@ fn back(chain: &mut Chain, moments: &[Moment], taken: &mut [Vec<bool>], options:
             .iter()
             .enumerate()
             .filter(|(i, _)| !taken[frame][*i])
-            .map(|(i, s)| (i, Knot { frame, rect: moved(&s.rect, -moment.shift.0, -moment.shift.1), score: s.score }))
+            .map(|(i, s)| (i, Knot { frame, rect: moved(&s.rect, -moment.shift.0, -moment.shift.1), score: s.score, strength: s.strength }))
             .map(|(i, k)| (overlap(&k.rect, &place), i, k))
             .filter(|(o, _, _)| *o >= options.overlap)
             .max_by(|a, b| a.0.total_cmp(&b.0));

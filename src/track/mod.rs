@@ -24,10 +24,18 @@ pub struct Options {
     pub gap: f32,
     /// A track is held so long before its first and behind its last sighting.
     pub hold: f32,
-    /// The same for tracks that were seen once only.
-    pub hold_once: f32,
     /// Least overlap (IoU, of boxes enlarged by half) with where a face is expected.
     pub overlap: f32,
+    /// A track is proven if its strongest sighting is at least so strong …
+    pub proof: f32,
+    /// … or if the strengths of all its sightings come to so much.
+    pub proof_sum: f32,
+    /// Tracks that are not proven are broken up where they are not seen for longer than this …
+    pub weak_gap: f32,
+    /// … and their parts held so long.
+    pub weak_hold: f32,
+    /// Sightings of tracks that are not proven count from this strength on.
+    pub weak_strength: f32,
     /// A box grows by this factor a second away from the nearest sighting.
     pub growth: f32,
     /// Boxes grow by at most this factor.
@@ -36,7 +44,7 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Self { gap: 1.5, hold: 0.7, hold_once: 0.35, overlap: 0.15, growth: 0.8, most_growth: 1.6 }
+        Self { gap: 1.5, hold: 0.7, overlap: 0.15, proof: 3.0, proof_sum: 12.0, weak_gap: 0.25, weak_hold: 0.1, weak_strength: 1.0, growth: 0.8, most_growth: 1.6 }
     }
 }
 
@@ -60,15 +68,22 @@ pub struct Sighting {
     pub rect: Rect,
     /// The detector's score.
     pub score: f32,
-    /// Enough to begin a track; others can only continue one.
-    pub sure: bool,
+    /// The score as a share of what the rule for photos asks of a box of this size. From 1 on it
+    /// begins a track; below, it can only continue one.
+    pub strength: f32,
 }
 
 impl Sighting {
-    /// From the detector. `sure`: whether it passes the rule for photos.
+    /// From the detector. `threshold`: the score that the rule for photos asks for.
     #[must_use]
-    pub const fn new(face: &Face, sure: bool) -> Self {
-        Self { rect: face.rect, score: face.score, sure }
+    pub fn new(face: &Face, threshold: f32) -> Self {
+        Self { rect: face.rect, score: face.score, strength: face.score / threshold.max(1e-6) }
+    }
+
+    /// Whether it begins a track.
+    #[must_use]
+    pub fn sure(&self) -> bool {
+        self.strength >= 1.0
     }
 }
 

@@ -55,6 +55,12 @@ impl Tracks {
         self.chains.len()
     }
 
+    /// The sightings of each track.
+    #[must_use]
+    pub fn chains(&self) -> &[Chain] {
+        &self.chains
+    }
+
     /// Whether nobody was seen.
     #[must_use]
     pub fn is_empty(&self) -> bool {
@@ -78,7 +84,7 @@ impl Tracks {
             .collect();
         let chains: Vec<Chain> = given
             .into_iter()
-            .map(|knots| Chain { knots: knots.into_iter().map(|(frame, rect, score)| Knot { frame, rect, score }).collect() })
+            .map(|knots| Chain { knots: knots.into_iter().map(|(frame, rect, score)| Knot { frame, rect, score, strength: 1.0 }).collect(), proven: true })
             .collect();
         let spans = chains.iter().map(|c| (c.knots.first().map_or(0, |k| k.frame), c.knots.last().map_or(0, |k| k.frame + 1))).collect();
         let options = Options { growth: 0.0, ..Options::default() };
@@ -144,7 +150,7 @@ impl Tracks {
 /// First frame, and the one behind the last, in which a chain covers something.
 fn span(chain: &Chain, moments: &[Moment], options: &Options) -> (usize, usize) {
     let (Some(first), Some(last)) = (chain.knots.first(), chain.knots.last()) else { return (0, 0) };
-    let hold = f64::from(if chain.knots.len() == 1 { options.hold_once } else { options.hold });
+    let hold = f64::from(if chain.proven { options.hold } else { options.weak_hold });
     let scene = moments[first.frame].scene;
     let (begin, end) = (moments[first.frame].time - hold, moments[last.frame].time + hold);
     let from = (0..first.frame).rev().take_while(|&f| moments[f].scene == scene && moments[f].time >= begin).last().unwrap_or(first.frame);
