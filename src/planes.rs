@@ -56,9 +56,24 @@ impl Layout {
         let first = self.width as usize * self.height as usize * self.sample();
         let second = first + w as usize * h as usize * self.sample();
         [
-            PlaneShape { offset: 0, width: self.width, height: self.height, step: (1, 1) },
-            PlaneShape { offset: first, width: w, height: h, step },
-            PlaneShape { offset: second, width: w, height: h, step },
+            PlaneShape {
+                offset: 0,
+                width: self.width,
+                height: self.height,
+                step: (1, 1),
+            },
+            PlaneShape {
+                offset: first,
+                width: w,
+                height: h,
+                step,
+            },
+            PlaneShape {
+                offset: second,
+                width: w,
+                height: h,
+                step,
+            },
         ]
     }
 
@@ -104,7 +119,10 @@ impl Colours {
             Some("bt2020nc" | "bt2020c") => (0.2627, 0.0593),
             _ => (0.299, 0.114),
         };
-        Self { full: matches!(range, Some("pc" | "full" | "jpeg")), weights }
+        Self {
+            full: matches!(range, Some("pc" | "full" | "jpeg")),
+            weights,
+        }
     }
 
     /// A colour as samples of the three planes.
@@ -118,7 +136,11 @@ impl Colours {
         let most = scale * 256.0 - 1.0;
         let number = |v: f32| v.round().clamp(0.0, most) as u16;
         if self.full {
-            [number(y * most), number(u * most + 128.0 * scale), number(v * most + 128.0 * scale)]
+            [
+                number(y * most),
+                number(u * most + 128.0 * scale),
+                number(v * most + 128.0 * scale),
+            ]
         } else {
             [
                 number((y * 219.0 + 16.0) * scale),
@@ -139,7 +161,12 @@ pub struct Planes {
 
 impl Planes {
     /// For `decode` alone: `_witness` can't be made elsewhere. `data` must be as long as the layout asks.
-    pub(crate) fn new(layout: Layout, data: Vec<u8>, pts: i64, _witness: crate::decode::Upright) -> Self {
+    pub(crate) fn new(
+        layout: Layout,
+        data: Vec<u8>,
+        pts: i64,
+        _witness: crate::decode::Upright,
+    ) -> Self {
         debug_assert_eq!(data.len(), layout.bytes());
         Self { layout, data, pts }
     }

@@ -133,13 +133,16 @@ fn boxes_lines(outcome: &pipeline::Outcome) -> Box<dyn Iterator<Item = String> +
 fn frame_line(outcome: &pipeline::Outcome, film: &pipeline::Film, frame: usize) -> Option<String> {
     let record = &outcome.record;
     let (path, path_hex) = unface::report::names(outcome.source.path());
-    let faces = film.at(frame).into_iter().map(|c| unface::report::TrackedFace {
-        face: unface::Face {
-            rect: c.rect,
-            score: c.score,
-        },
-        track: c.track,
-    });
+    let faces = film
+        .at(frame)
+        .into_iter()
+        .map(|c| unface::report::TrackedFace {
+            face: unface::Face {
+                rect: c.rect,
+                score: c.score,
+            },
+            track: c.track,
+        });
     let line = unface::report::FrameLine {
         path,
         path_hex,

@@ -52,10 +52,19 @@ impl Clip {
     ///
     /// # Errors
     /// When ffmpeg is missing, or the video can't be handled rightly.
-    pub fn open(file: File, path: &Path, demuxer: &'static str, options: ClipOptions) -> Result<Self, StreamError> {
+    pub fn open(
+        file: File,
+        path: &Path,
+        demuxer: &'static str,
+        options: ClipOptions,
+    ) -> Result<Self, StreamError> {
         let programs = Programs::find()?;
         let input = Handed::new(file, path);
-        let reading = Reading { input: &input, demuxer, damaged: options.allow_damaged };
+        let reading = Reading {
+            input: &input,
+            demuxer,
+            damaged: options.allow_damaged,
+        };
         let (json, _) = programs.probe(&reading)?;
         let probe = Probe::parse(&json)?;
         let video = &probe.video;
@@ -72,7 +81,15 @@ impl Clip {
                 layout.bytes() >> 20
             )));
         }
-        Ok(Self { programs, input, demuxer, probe, layout, full, options })
+        Ok(Self {
+            programs,
+            input,
+            demuxer,
+            probe,
+            layout,
+            full,
+            options,
+        })
     }
 
     /// What the container says.
@@ -106,7 +123,11 @@ impl Clip {
     #[must_use]
     pub const fn aspect(&self) -> (u32, u32) {
         let (w, h) = self.probe.video.aspect;
-        if self.probe.video.turn.swaps() { (h, w) } else { (w, h) }
+        if self.probe.video.turn.swaps() {
+            (h, w)
+        } else {
+            (w, h)
+        }
     }
 
     /// The kind of pixels it was stored in, where that can't be written as it is.
@@ -117,14 +138,21 @@ impl Clip {
     }
 
     fn reading(&self) -> Reading<'_> {
-        Reading { input: &self.input, demuxer: self.demuxer, damaged: self.options.allow_damaged }
+        Reading {
+            input: &self.input,
+            demuxer: self.demuxer,
+            damaged: self.options.allow_damaged,
+        }
     }
 
     /// Filters that turn a stored picture upright, and fail where its size changes midway.
     fn upright(&self) -> Vec<String> {
         let v = &self.probe.video;
         // Expressions that give a size that can't be, unless it is the one expected.
-        let same = format!("crop=w='if(eq(iw,{})*eq(ih,{}),iw,-1)':h=ih:x=0:y=0:exact=1", v.width, v.height);
+        let same = format!(
+            "crop=w='if(eq(iw,{})*eq(ih,{}),iw,-1)':h=ih:x=0:y=0:exact=1",
+            v.width, v.height
+        );
         std::iter::once(same).chain(v.turn.filters()).collect()
     }
 
@@ -132,9 +160,21 @@ impl Clip {
         let v = &self.probe.video;
         let base = format!("{}:{}", v.time_base.num, v.time_base.den);
         let index = format!("0:{}", v.index);
-        ["-map", &index, "-c:v", "rawvideo", "-vf", &filters.join(","), "-noautoscale", "-fps_mode", "passthrough", "-enc_time_base", &base]
-            .map(String::from)
-            .into()
+        [
+            "-map",
+            &index,
+            "-c:v",
+            "rawvideo",
+            "-vf",
+            &filters.join(","),
+            "-noautoscale",
+            "-fps_mode",
+            "passthrough",
+            "-enc_time_base",
+            &base,
+        ]
+        .map(String::from)
+        .into()
     }
 
     /// Starts the search's pass: upright pictures of at most about `pixels` pixels, square ones.
@@ -146,15 +186,26 @@ impl Clip {
         let mut filters = self.upright();
         filters.push(format!("scale={width}:{height}:flags=area"));
         filters.push("format=rgb24".into());
-        let (child, pipe) = self.programs.decoder(&self.reading(), &self.output(&filters))?;
+        let (child, pipe) = self
+            .programs
+            .decoder(&self.reading(), &self.output(&filters))?;
         let packets = Packets::new(child, pipe, u64::from(width) * u64::from(height) * 3)?;
         packets.expect(0, width, height)?;
-        Ok(Search { packets, width, height, base: self.time_base(), damaged: self.options.allow_damaged })
+        Ok(Search {
+            packets,
+            width,
+            height,
+            base: self.time_base(),
+            damaged: self.options.allow_damaged,
+        })
     }
 
     fn reduced(&self, pixels: u32) -> (u32, u32) {
         let (a, b) = self.aspect();
-        let (w, h) = (f64::from(self.layout.width) * f64::from(a) / f64::from(b), f64::from(self.layout.height));
+        let (w, h) = (
+            f64::from(self.layout.width) * f64::from(a) / f64::from(b),
+            f64::from(self.layout.height),
+        );
         let scale = (f64::from(pixels) / (w * h)).sqrt().min(1.0);
         // A tiny video is not enlarged; one with pixels far from square not made absurd.
         let side = |v: f64| (v * scale).round().clamp(1.0, f64::from(MOST_SIDE)) as u32;
@@ -169,22 +220,38 @@ impl Clip {
         let mut filters = self.upright();
         filters.push(format!("format={}", self.layout.name(self.full)));
         let mut output = self.output(&filters);
-        let sound: Vec<_> = if audio { self.probe.audio.iter().collect() } else { Vec::new() };
+        let sound: Vec<_> = if audio {
+            self.probe.audio.iter().collect()
+        } else {
+            Vec::new()
+        };
         for (i, one) in sound.iter().enumerate() {
             if one.rate == 0 || one.channels == 0 {
-                return Err(StreamError::Failed("has sound that ffmpeg can't decode; use --audio drop".into()));
+                return Err(StreamError::Failed(
+                    "has sound that ffmpeg can't decode; use --audio drop".into(),
+                ));
             }
             output.extend(["-map".into(), format!("0:{}", one.index)]);
-            output.extend([format!("-ac:a:{i}"), one.channels.min(MOST_CHANNELS).to_string()]);
+            output.extend([
+                format!("-ac:a:{i}"),
+                one.channels.min(MOST_CHANNELS).to_string(),
+            ]);
         }
         if audio {
-            output.extend(["-c:a", "pcm_s16le"].map(String::from));
+            // Gaps are filled and overlaps cut, so that samples can be counted.
+            output.extend(["-c:a", "pcm_s16le", "-af", "aresample=async=1"].map(String::from));
         }
         let (child, pipe) = self.programs.decoder(&self.reading(), &output)?;
-        let largest = (self.layout.bytes() as u64).max(if sound.is_empty() { 0 } else { MOST_SOUND });
+        let largest =
+            (self.layout.bytes() as u64).max(if sound.is_empty() { 0 } else { MOST_SOUND });
         let packets = Packets::new(child, pipe, largest)?;
         packets.expect(sound.len(), self.layout.width, self.layout.height)?;
-        Ok(Uncovered { packets, layout: self.layout, base: self.time_base(), damaged: self.options.allow_damaged })
+        Ok(Uncovered {
+            packets,
+            layout: self.layout,
+            base: self.time_base(),
+            damaged: self.options.allow_damaged,
+        })
     }
 }
 
@@ -196,19 +263,34 @@ fn layout(probe: &Probe) -> (Layout, bool) {
     let deep = ["9", "10", "12", "14", "16"]
         .iter()
         .any(|d| name.ends_with(&format!("{d}le")) || name.ends_with(&format!("{d}be")))
-        || ["p010", "p210", "p410", "x2rgb10", "x2bgr10", "rgb48", "bgr48", "rgba64", "bgra64", "xv30", "v210", "y210"]
-            .iter()
-            .any(|n| name.starts_with(n))
-        || name.ends_with("f32le") || name.ends_with("f32be");
+        || [
+            "p010", "p210", "p410", "x2rgb10", "x2bgr10", "rgb48", "bgr48", "rgba64", "bgra64",
+            "xv30", "v210", "y210",
+        ]
+        .iter()
+        .any(|n| name.starts_with(n))
+        || name.ends_with("f32le")
+        || name.ends_with("f32be");
     let has = |part: &str| name.contains(part);
-    let chroma = if has("420") || has("410") || name.starts_with("nv12") || name.starts_with("nv21") || has("p010") || has("gray") || has("mono") {
+    let chroma = if has("420")
+        || has("410")
+        || name.starts_with("nv12")
+        || name.starts_with("nv21")
+        || has("p010")
+        || has("gray")
+        || has("mono")
+    {
         Chroma::Quarter
     } else if has("422") || has("411") || has("nv16") || has("p210") || has("yvyu") || has("y210") {
         Chroma::Half
     } else {
         Chroma::Full
     };
-    let (width, height) = if v.turn.swaps() { (v.height, v.width) } else { (v.width, v.height) };
+    let (width, height) = if v.turn.swaps() {
+        (v.height, v.width)
+    } else {
+        (v.width, v.height)
+    };
     // Encoders take no halves of pixels.
     let chroma = match chroma {
         Chroma::Quarter if width % 2 == 1 || height % 2 == 1 => Chroma::Full,
@@ -217,7 +299,15 @@ fn layout(probe: &Probe) -> (Layout, bool) {
         Chroma::Half if v.turn.swaps() => Chroma::Full,
         other => other,
     };
-    (Layout { width, height, depth: if deep { 10 } else { 8 }, chroma }, old && !deep)
+    (
+        Layout {
+            width,
+            height,
+            depth: if deep { 10 } else { 8 },
+            chroma,
+        },
+        old && !deep,
+    )
 }
 
 /// A decoder's packets. At the end the decoder must have ended well.
@@ -234,11 +324,25 @@ impl std::fmt::Debug for Reader<std::io::BufReader<std::process::ChildStdout>> {
 }
 
 impl Packets {
-    fn new(child: Running, pipe: std::process::ChildStdout, largest: u64) -> Result<Self, StreamError> {
-        match Reader::new(std::io::BufReader::with_capacity(1 << 18, pipe), largest + 4096) {
-            Ok(reader) => Ok(Self { child: Some(child), reader }),
+    fn new(
+        child: Running,
+        pipe: std::process::ChildStdout,
+        largest: u64,
+    ) -> Result<Self, StreamError> {
+        match Reader::new(
+            std::io::BufReader::with_capacity(1 << 18, pipe),
+            largest + 4096,
+        ) {
+            Ok(reader) => Ok(Self {
+                child: Some(child),
+                reader,
+            }),
             // A decoder that gave nothing says why.
-            Err(error) => Err(child.finish("can't be decoded").map_err(damaged).err().unwrap_or(error)),
+            Err(error) => Err(child
+                .finish("can't be decoded")
+                .map_err(damaged)
+                .err()
+                .unwrap_or(error)),
         }
     }
 
@@ -247,15 +351,23 @@ impl Packets {
         let streams = self.reader.streams();
         let right = streams.len() == 1 + sound
             && matches!(streams[0].content, Content::Video { width: w, height: h, .. } if (w, h) == (width, height))
-            && streams[1..].iter().all(|s| matches!(s.content, Content::Audio { .. }));
-        if right { Ok(()) } else { Err(StreamError::Nut("other streams than were asked for".into())) }
+            && streams[1..]
+                .iter()
+                .all(|s| matches!(s.content, Content::Audio { .. }));
+        if right {
+            Ok(())
+        } else {
+            Err(StreamError::Nut("other streams than were asked for".into()))
+        }
     }
 
     fn next(&mut self, doing: &str, harmless: bool) -> Result<Option<Packet>, StreamError> {
         match self.reader.next() {
             Ok(Some(packet)) => Ok(Some(packet)),
             Ok(None) => {
-                let Some(child) = self.child.take() else { return Ok(None) };
+                let Some(child) = self.child.take() else {
+                    return Ok(None);
+                };
                 match child.finish(doing) {
                     Ok(_) => Ok(None),
                     Err(_) if harmless => Ok(None),
@@ -274,7 +386,9 @@ fn whole(bytes: usize, expected: usize) -> Result<(), StreamError> {
     if bytes == expected {
         return Ok(());
     }
-    Err(StreamError::Failed("changes the size of its pictures midway; cut it where that happens".into()))
+    Err(StreamError::Failed(
+        "changes the size of its pictures midway; cut it where that happens".into(),
+    ))
 }
 
 /// The search's pass.
@@ -299,12 +413,22 @@ impl Search {
     /// # Errors
     /// When the video breaks off or is damaged.
     pub fn next(&mut self) -> Result<Option<(Frame, i64)>, StreamError> {
-        let Some(packet) = self.packets.next("can't be decoded", self.damaged)? else { return Ok(None) };
-        let pts = self.base.from(packet.pts, self.packets.reader.streams()[0].time_base);
-        whole(packet.data.len(), self.width as usize * self.height as usize * 3)?;
+        let Some(packet) = self.packets.next("can't be decoded", self.damaged)? else {
+            return Ok(None);
+        };
+        let pts = self
+            .base
+            .from(packet.pts, self.packets.reader.streams()[0].time_base);
+        whole(
+            packet.data.len(),
+            self.width as usize * self.height as usize * 3,
+        )?;
         let pixels = RgbImage::from_raw(self.width, self.height, packet.data)
             .ok_or_else(|| StreamError::Nut("a picture of the wrong size".into()))?;
-        Ok(Some((from_upright_pixels(DynamicImage::ImageRgb8(pixels)), pts)))
+        Ok(Some((
+            from_upright_pixels(DynamicImage::ImageRgb8(pixels)),
+            pts,
+        )))
     }
 }
 
@@ -341,7 +465,12 @@ impl Uncovered {
             Content::Audio { rate, channels } => Some((rate, channels)),
             Content::Video { .. } => None,
         };
-        self.packets.reader.streams().iter().filter_map(of).collect()
+        self.packets
+            .reader
+            .streams()
+            .iter()
+            .filter_map(of)
+            .collect()
     }
 
     /// The next picture or samples.
@@ -349,7 +478,9 @@ impl Uncovered {
     /// # Errors
     /// When the video breaks off or is damaged.
     pub fn next(&mut self) -> Result<Option<Uncut>, StreamError> {
-        let Some(packet) = self.packets.next("can't be decoded", self.damaged)? else { return Ok(None) };
+        let Some(packet) = self.packets.next("can't be decoded", self.damaged)? else {
+            return Ok(None);
+        };
         let base = self.packets.reader.streams()[packet.stream].time_base;
         if packet.stream > 0 {
             let rate = match self.packets.reader.streams()[packet.stream].content {
@@ -357,10 +488,19 @@ impl Uncovered {
                 Content::Video { .. } => 1,
             };
             let pts = TimeBase { num: 1, den: rate }.from(packet.pts, base);
-            return Ok(Some(Uncut::Sound { track: packet.stream - 1, pts, data: packet.data }));
+            return Ok(Some(Uncut::Sound {
+                track: packet.stream - 1,
+                pts,
+                data: packet.data,
+            }));
         }
         whole(packet.data.len(), self.layout.bytes())?;
         let pts = self.base.from(packet.pts, base);
-        Ok(Some(Uncut::Picture(Planes::new(self.layout, packet.data, pts, Upright(())))))
+        Ok(Some(Uncut::Picture(Planes::new(
+            self.layout,
+            packet.data,
+            pts,
+            Upright(()),
+        ))))
     }
 }

@@ -73,18 +73,33 @@ impl Plan {
     /// The codec that is used.
     #[must_use]
     pub fn codec(&self) -> Codec {
-        self.choice.codec.unwrap_or(match (self.format, self.layout.depth > 8) {
-            (Format::WebM, _) => Codec::Vp9,
-            // Nothing plays H.264 of 10 bits.
-            (_, true) => Codec::Hevc,
-            _ => Codec::H264,
-        })
+        self.choice
+            .codec
+            .unwrap_or(match (self.format, self.layout.depth > 8) {
+                (Format::WebM, _) => Codec::Vp9,
+                // Nothing plays H.264 of 10 bits.
+                (_, true) => Codec::Hevc,
+                _ => Codec::H264,
+            })
     }
 
     fn args(&self, base: TimeBase) -> Vec<String> {
-        let mut args: Vec<String> = ["-map", "0:v:0", "-fps_mode", "passthrough", "-enc_time_base"].map(String::from).into();
+        let mut args: Vec<String> = [
+            "-map",
+            "0:v:0",
+            "-fps_mode",
+            "passthrough",
+            "-enc_time_base",
+        ]
+        .map(String::from)
+        .into();
         args.push(format!("{}:{}", base.num, base.den));
-        args.extend(["-vf".into(), self.filters(), "-pix_fmt".into(), self.layout.name(self.full).into()]);
+        args.extend([
+            "-vf".into(),
+            self.filters(),
+            "-pix_fmt".into(),
+            self.layout.name(self.full).into(),
+        ]);
         args.extend(self.colour_args());
         args.extend(self.codec_args());
         if self.interlaced.is_some() && self.codec() == Codec::H264 {
@@ -93,10 +108,19 @@ impl Plan {
             args.extend(["-flags:v", "+bitexact"].map(String::from));
         }
         for (i, (_, channels)) in self.sound.iter().enumerate() {
-            args.extend(["-map".into(), format!("0:a:{i}"), format!("-b:a:{i}"), (SOUND * channels).to_string()]);
+            args.extend([
+                "-map".into(),
+                format!("0:a:{i}"),
+                format!("-b:a:{i}"),
+                (SOUND * channels).to_string(),
+            ]);
         }
         if !self.sound.is_empty() {
-            let codec = if self.format == Format::WebM { "libopus" } else { "aac" };
+            let codec = if self.format == Format::WebM {
+                "libopus"
+            } else {
+                "aac"
+            };
             args.extend(["-c:a", codec, "-flags:a", "+bitexact"].map(String::from));
         }
         if self.format == Format::Mp4 {
@@ -109,7 +133,11 @@ impl Plan {
     /// Filters that touch no pixel: what the numbers mean.
     fn filters(&self) -> String {
         let names = ["range", "color_primaries", "color_trc", "colorspace"];
-        let set: Vec<String> = names.iter().zip(&self.colour).filter_map(|(n, v)| Some(format!("{n}={}", v.as_ref()?))).collect();
+        let set: Vec<String> = names
+            .iter()
+            .zip(&self.colour)
+            .filter_map(|(n, v)| Some(format!("{n}={}", v.as_ref()?)))
+            .collect();
         let mut filters = Vec::new();
         if !set.is_empty() {
             filters.push(format!("setparams={}", set.join(":")));
@@ -117,12 +145,26 @@ impl Plan {
         if let Some(top) = self.interlaced {
             filters.push(format!("setfield={}", if top { "tff" } else { "bff" }));
         }
-        if filters.is_empty() { "null".into() } else { filters.join(",") }
+        if filters.is_empty() {
+            "null".into()
+        } else {
+            filters.join(",")
+        }
     }
 
     fn colour_args(&self) -> Vec<String> {
-        let names = ["-color_range", "-color_primaries", "-color_trc", "-colorspace"];
-        names.iter().zip(&self.colour).filter_map(|(n, v)| Some([(*n).to_owned(), v.clone()?])).flatten().collect()
+        let names = [
+            "-color_range",
+            "-color_primaries",
+            "-color_trc",
+            "-colorspace",
+        ];
+        names
+            .iter()
+            .zip(&self.colour)
+            .filter_map(|(n, v)| Some([(*n).to_owned(), v.clone()?]))
+            .flatten()
+            .collect()
     }
 
     fn codec_args(&self) -> Vec<String> {
@@ -132,15 +174,50 @@ impl Plan {
         match self.codec() {
             // Supplemental data is where encoders write their names and settings.
             Codec::H264 => with(&[
-                "-c:v", "libx264", "-preset", preset.unwrap_or("medium"), "-crf", &crf(H264_CRF), "-bsf:v", "filter_units=remove_types=6",
+                "-c:v",
+                "libx264",
+                "-preset",
+                preset.unwrap_or("medium"),
+                "-crf",
+                &crf(H264_CRF),
+                "-bsf:v",
+                "filter_units=remove_types=6",
             ]),
             Codec::Hevc => with(&[
-                "-c:v", "libx265", "-preset", preset.unwrap_or("fast"), "-crf", &crf(22), "-x265-params", "info=0:log-level=error",
-                "-tag:v", "hvc1", "-bsf:v", "filter_units=remove_types=39-40",
+                "-c:v",
+                "libx265",
+                "-preset",
+                preset.unwrap_or("fast"),
+                "-crf",
+                &crf(22),
+                "-x265-params",
+                "info=0:log-level=error",
+                "-tag:v",
+                "hvc1",
+                "-bsf:v",
+                "filter_units=remove_types=39-40",
             ]),
-            Codec::Av1 => with(&["-c:v", "libsvtav1", "-preset", preset.unwrap_or("8"), "-crf", &crf(30)]),
+            Codec::Av1 => with(&[
+                "-c:v",
+                "libsvtav1",
+                "-preset",
+                preset.unwrap_or("8"),
+                "-crf",
+                &crf(30),
+            ]),
             Codec::Vp9 => with(&[
-                "-c:v", "libvpx-vp9", "-b:v", "0", "-crf", &crf(30), "-deadline", "good", "-cpu-used", preset.unwrap_or("4"), "-row-mt", "1",
+                "-c:v",
+                "libvpx-vp9",
+                "-b:v",
+                "0",
+                "-crf",
+                &crf(30),
+                "-deadline",
+                "good",
+                "-cpu-used",
+                preset.unwrap_or("4"),
+                "-row-mt",
+                "1",
             ]),
         }
     }
@@ -204,11 +281,17 @@ impl ClipEncoder {
         };
         let output = Handed::new(file, path);
         let programs = Programs::find().map_err(EncodeError::Video)?;
-        let (child, stdin) = programs.encoder(&output, muxer, &plan.args(units.0)).map_err(EncodeError::Video)?;
+        let (child, stdin) = programs
+            .encoder(&output, muxer, &plan.args(units.0))
+            .map_err(EncodeError::Video)?;
         let video = Stream {
             fourcc: plan.fourcc(),
             time_base: units.0,
-            content: Content::Video { width: plan.layout.width, height: plan.layout.height, aspect: plan.aspect },
+            content: Content::Video {
+                width: plan.layout.width,
+                height: plan.layout.height,
+                aspect: plan.aspect,
+            },
         };
         let sound = plan.sound.iter().map(|&(rate, channels)| Stream {
             fourcc: vec![b'P', b'S', b'D', 16],
@@ -217,7 +300,15 @@ impl ClipEncoder {
         });
         let streams = std::iter::once(video).chain(sound).collect();
         let writer = Writer::new(BufWriter::with_capacity(1 << 18, stdin), streams);
-        let mut encoder = Self { plan, output, child, writer: None, units, first: None, last: 0 };
+        let mut encoder = Self {
+            plan,
+            output,
+            child,
+            writer: None,
+            units,
+            first: None,
+            last: 0,
+        };
         match writer {
             Ok(writer) => encoder.writer = Some(writer),
             Err(error) => return Err(encoder.hung_up(error)),
@@ -231,7 +322,9 @@ impl ClipEncoder {
     /// What the encoder complained of, rather than the pipe that broke because of it.
     pub fn picture(&mut self, picture: &CoveredPlanes) -> Result<(), EncodeError> {
         if *picture.layout() != self.plan.layout {
-            return Err(EncodeError::Video(StreamError::Nut("a picture of another shape".into())));
+            return Err(EncodeError::Video(StreamError::Nut(
+                "a picture of another shape".into(),
+            )));
         }
         let pts = picture.pts() * self.units.1;
         self.first.get_or_insert(pts);
@@ -259,7 +352,11 @@ impl ClipEncoder {
     fn hung_up(&mut self, error: std::io::Error) -> EncodeError {
         self.writer = None;
         let said = self.child.said();
-        if said.is_empty() { pipe(error) } else { EncodeError::Video(StreamError::Failed(format!("can't be encoded ({said})"))) }
+        if said.is_empty() {
+            pipe(error)
+        } else {
+            EncodeError::Video(StreamError::Failed(format!("can't be encoded ({said})")))
+        }
     }
 
     /// Ends the file. `end`: when the last picture ends, in the video's time base.
@@ -274,11 +371,19 @@ impl ClipEncoder {
                 Err(error) => return Err(self.hung_up(error)),
             }
         }
-        self.child.finish("can't be encoded").map_err(EncodeError::Video)?;
+        self.child
+            .finish("can't be encoded")
+            .map_err(EncodeError::Video)?;
         if self.plan.format == Format::Mp4 {
             let end = (end * self.units.1).max(self.last + 1);
             moov::tidy(self.output.file(), end - self.first.unwrap_or(0))?;
         }
-        self.output.file().sync_all().map_err(|e| EncodeError::Video(StreamError::Pipe(e.to_string())))
+        if self.plan.format == Format::WebM {
+            super::ebml::tidy(self.output.file(), self.units.0.seconds(end * self.units.1))?;
+        }
+        self.output
+            .file()
+            .sync_all()
+            .map_err(|e| EncodeError::Video(StreamError::Pipe(e.to_string())))
     }
 }

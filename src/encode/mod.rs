@@ -2,6 +2,7 @@
 //! output tells nothing of the camera and the settings that made the input.
 
 pub mod clip;
+mod ebml;
 mod moov;
 
 use image::DynamicImage;

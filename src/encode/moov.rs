@@ -16,11 +16,15 @@ pub const TIMESCALE: u32 = 90_000;
 /// Largest index that is believed, in bytes: a day of video has about 30 MB.
 const MOST: u64 = 256 << 20;
 /// Boxes that hold boxes.
-const HOLDERS: [&[u8; 4]; 7] = [b"moov", b"trak", b"mdia", b"minf", b"stbl", b"edts", b"dinf"];
+const HOLDERS: [&[u8; 4]; 7] = [
+    b"moov", b"trak", b"mdia", b"minf", b"stbl", b"edts", b"dinf",
+];
 /// Boxes that are left out.
 const DROPPED: [&[u8; 4]; 4] = [b"udta", b"meta", b"uuid", b"free"];
 /// Boxes inside a description of samples that a player needs.
-const NEEDED: [&[u8; 4]; 9] = [b"avcC", b"hvcC", b"av1C", b"vpcC", b"esds", b"dOps", b"pasp", b"colr", b"fiel"];
+const NEEDED: [&[u8; 4]; 9] = [
+    b"avcC", b"hvcC", b"av1C", b"vpcC", b"esds", b"dOps", b"pasp", b"colr", b"fiel",
+];
 
 fn bad(what: &str) -> EncodeError {
     EncodeError::Video(StreamError::Nut(format!("an MP4 file with {what}")))
@@ -46,9 +50,17 @@ impl Atom {
             let body = bytes.get(at + 8..at.checked_add(size).filter(|_| size >= 8)?)?;
             let holder = HOLDERS.contains(&&name) && depth < 8;
             atoms.push(if holder {
-                Self { name, data: Vec::new(), inside: Self::read(body, depth + 1)? }
+                Self {
+                    name,
+                    data: Vec::new(),
+                    inside: Self::read(body, depth + 1)?,
+                }
             } else {
-                Self { name, data: body.to_vec(), inside: Vec::new() }
+                Self {
+                    name,
+                    data: body.to_vec(),
+                    inside: Vec::new(),
+                }
             });
             at += size;
         }
@@ -66,24 +78,41 @@ impl Atom {
     }
 
     fn find(&mut self, path: &[&[u8; 4]]) -> Option<&mut Self> {
-        let Some((first, rest)) = path.split_first() else { return Some(self) };
-        self.inside.iter_mut().find(|a| a.name == **first)?.find(rest)
+        let Some((first, rest)) = path.split_first() else {
+            return Some(self);
+        };
+        self.inside
+            .iter_mut()
+            .find(|a| a.name == **first)?
+            .find(rest)
     }
 
     fn u32(&self, at: usize) -> Option<u32> {
-        self.data.get(at..at + 4)?.try_into().ok().map(u32::from_be_bytes)
+        self.data
+            .get(at..at + 4)?
+            .try_into()
+            .ok()
+            .map(u32::from_be_bytes)
     }
 
     fn u64(&self, at: usize) -> Option<u64> {
-        self.data.get(at..at + 8)?.try_into().ok().map(u64::from_be_bytes)
+        self.data
+            .get(at..at + 8)?
+            .try_into()
+            .ok()
+            .map(u64::from_be_bytes)
     }
 
     /// A number of 4 or, in version 1, 8 bytes.
     fn set(&mut self, at4: usize, at8: usize, value: u64) -> Option<()> {
         if self.data.first() == Some(&1) {
-            self.data.get_mut(at8..at8 + 8)?.copy_from_slice(&value.to_be_bytes());
+            self.data
+                .get_mut(at8..at8 + 8)?
+                .copy_from_slice(&value.to_be_bytes());
         } else {
-            self.data.get_mut(at4..at4 + 4)?.copy_from_slice(&u32::try_from(value).ok()?.to_be_bytes());
+            self.data
+                .get_mut(at4..at4 + 4)?
+                .copy_from_slice(&u32::try_from(value).ok()?.to_be_bytes());
         }
         Some(())
     }
@@ -102,11 +131,14 @@ pub(super) fn tidy(mut file: &File, length: i64) -> Result<(), EncodeError> {
     let start = loop {
         let mut head = [0; 16];
         file.seek(SeekFrom::Start(at)).map_err(io)?;
-        file.read_exact(&mut head[..8]).map_err(|_| bad("no index"))?;
+        file.read_exact(&mut head[..8])
+            .map_err(|_| bad("no index"))?;
         let mut size = u64::from(u32::from_be_bytes([head[0], head[1], head[2], head[3]]));
         if size == 1 {
             file.read_exact(&mut head[8..]).map_err(io)?;
-            size = u64::from_be_bytes([head[8], head[9], head[10], head[11], head[12], head[13], head[14], head[15]]);
+            size = u64::from_be_bytes([
+                head[8], head[9], head[10], head[11], head[12], head[13], head[14], head[15],
+            ]);
         }
         if &head[4..8] == b"moov" {
             if at + size != total || size > MOST {
@@ -114,7 +146,10 @@ pub(super) fn tidy(mut file: &File, length: i64) -> Result<(), EncodeError> {
             }
             break at;
         }
-        at = at.checked_add(size.max(8)).filter(|&n| n < total).ok_or_else(|| bad("no index"))?;
+        at = at
+            .checked_add(size.max(8))
+            .filter(|&n| n < total)
+            .ok_or_else(|| bad("no index"))?;
     };
     let mut bytes = Vec::new();
     file.seek(SeekFrom::Start(start)).map_err(io)?;
@@ -137,12 +172,19 @@ fn rewrite(moov: &mut Atom, length: i64) -> Option<()> {
         let kind: [u8; 4] = hdlr.data.get(8..12)?.try_into().ok()?;
         // Version, what QuickTime wants, the kind, nothing, an empty name.
         hdlr.data = [&[0; 8][..], &kind, &[0; 13]].concat();
-        describe(trak.find(&[b"mdia", b"minf", b"stbl", b"stsd"])?, &kind == b"vide")?;
+        describe(
+            trak.find(&[b"mdia", b"minf", b"stbl", b"stsd"])?,
+            &kind == b"vide",
+        )?;
         if &kind == b"vide" {
             lengthen(trak, length)?;
         }
         let tkhd = trak.find(&[b"tkhd"])?;
-        let duration = if tkhd.data.first() == Some(&1) { tkhd.u64(28)? } else { tkhd.u32(20)?.into() };
+        let duration = if tkhd.data.first() == Some(&1) {
+            tkhd.u64(28)?
+        } else {
+            tkhd.u32(20)?.into()
+        };
         longest = longest.max(duration);
     }
     moov.find(&[b"mvhd"])?.set(16, 24, longest)
@@ -172,8 +214,14 @@ fn describe(stsd: &mut Atom, video: bool) -> Option<()> {
 fn lengthen(trak: &mut Atom, length: i64) -> Option<()> {
     let length = u64::try_from(length).ok()?;
     let mdhd = trak.find(&[b"mdia", b"mdhd"])?;
-    let scale = u64::from(if mdhd.data.first() == Some(&1) { mdhd.u32(20)? } else { mdhd.u32(12)? });
-    let movie = |media: u64| (u128::from(media) * u128::from(TIMESCALE)).div_ceil(u128::from(scale.max(1))) as u64;
+    let scale = u64::from(if mdhd.data.first() == Some(&1) {
+        mdhd.u32(20)?
+    } else {
+        mdhd.u32(12)?
+    });
+    let movie = |media: u64| {
+        (u128::from(media) * u128::from(TIMESCALE)).div_ceil(u128::from(scale.max(1))) as u64
+    };
     let mut before = 0;
     let mut offset = 0u64;
     if let Some(elst) = trak.find(&[b"edts", b"elst"]) {
@@ -203,7 +251,9 @@ fn lengthen(trak: &mut Atom, length: i64) -> Option<()> {
 
 /// Sets the last sample's duration, so that all together last `total`.
 fn last_delta(stts: &mut Atom, total: u64) -> Option<()> {
-    let mut runs: Vec<(u32, u32)> = (0..stts.u32(4)? as usize).map(|i| Some((stts.u32(8 + 8 * i)?, stts.u32(12 + 8 * i)?))).collect::<Option<_>>()?;
+    let mut runs: Vec<(u32, u32)> = (0..stts.u32(4)? as usize)
+        .map(|i| Some((stts.u32(8 + 8 * i)?, stts.u32(12 + 8 * i)?)))
+        .collect::<Option<_>>()?;
     let last = runs.last_mut()?;
     last.0 -= 1;
     if last.0 == 0 {

@@ -36,7 +36,9 @@ pub enum StreamError {
     #[error("the pipe to ffmpeg broke ({0}); try again")]
     Pipe(String),
     /// What came through the pipe is not what was asked for.
-    #[error("ffmpeg gave something that can't be followed ({0}); get a sound copy of the video, or convert it first")]
+    #[error(
+        "ffmpeg gave something that can't be followed ({0}); get a sound copy of the video, or convert it first"
+    )]
     Nut(String),
 }
 
@@ -53,15 +55,27 @@ impl Programs {
     /// # Errors
     /// [`StreamError::Missing`].
     pub fn find() -> Result<Self, StreamError> {
-        let beside = std::env::current_exe().ok().and_then(|p| p.parent().map(Path::to_path_buf));
+        let beside = std::env::current_exe()
+            .ok()
+            .and_then(|p| p.parent().map(Path::to_path_buf));
         let path = std::env::var_os("PATH").unwrap_or_default();
-        let folders: Vec<PathBuf> =
-            beside.into_iter().chain(std::env::split_paths(&path)).filter(|p| p.is_absolute()).collect();
+        let folders: Vec<PathBuf> = beside
+            .into_iter()
+            .chain(std::env::split_paths(&path))
+            .filter(|p| p.is_absolute())
+            .collect();
         let look = |name: &'static str| {
             let file = format!("{name}{}", std::env::consts::EXE_SUFFIX);
-            folders.iter().map(|f| f.join(&file)).find(|p| p.is_file()).ok_or(StreamError::Missing(name))
+            folders
+                .iter()
+                .map(|f| f.join(&file))
+                .find(|p| p.is_file())
+                .ok_or(StreamError::Missing(name))
         };
-        Ok(Self { ffmpeg: look("ffmpeg")?, ffprobe: look("ffprobe")? })
+        Ok(Self {
+            ffmpeg: look("ffmpeg")?,
+            ffprobe: look("ffprobe")?,
+        })
     }
 }
 
@@ -78,7 +92,10 @@ impl Handed {
     /// A file and its path, which only systems without `/proc` need.
     #[must_use]
     pub fn new(file: File, path: &Path) -> Self {
-        Self { file, path: std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf()) }
+        Self {
+            file,
+            path: std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf()),
+        }
     }
 
     /// The file.
@@ -88,7 +105,10 @@ impl Handed {
     }
 
     fn stdio(&self) -> Result<Stdio, StreamError> {
-        self.file.try_clone().map(Stdio::from).map_err(|e| StreamError::Pipe(e.to_string()))
+        self.file
+            .try_clone()
+            .map(Stdio::from)
+            .map_err(|e| StreamError::Pipe(e.to_string()))
     }
 
     /// Its address for a child that has it as descriptor `fd`.
@@ -115,9 +135,20 @@ pub struct Running {
 /// Most that is kept of what a child says, in bytes.
 const MOST_SAID: usize = 1 << 14;
 
-fn start(program: &Path, name: &'static str, args: Vec<OsString>, stdin: Stdio, stdout: Stdio) -> Result<Running, StreamError> {
+fn start(
+    program: &Path,
+    name: &'static str,
+    args: Vec<OsString>,
+    stdin: Stdio,
+    stdout: Stdio,
+) -> Result<Running, StreamError> {
     let mut command = Command::new(program);
-    command.env_clear().args(args).stdin(stdin).stdout(stdout).stderr(Stdio::piped());
+    command
+        .env_clear()
+        .args(args)
+        .stdin(stdin)
+        .stdout(stdout)
+        .stderr(Stdio::piped());
     // Ctrl-C reaches this process, which ends its children in order.
     #[cfg(unix)]
     std::os::unix::process::CommandExt::process_group(&mut command, 0);
@@ -125,7 +156,9 @@ fn start(program: &Path, name: &'static str, args: Vec<OsString>, stdin: Stdio, 
     if let Some(root) = std::env::var_os("SystemRoot") {
         command.env("SystemRoot", root);
     }
-    let mut child = command.spawn().map_err(|e| StreamError::Start(name, e.to_string()))?;
+    let mut child = command
+        .spawn()
+        .map_err(|e| StreamError::Start(name, e.to_string()))?;
     let said = child.stderr.take().map(|mut pipe| {
         std::thread::spawn(move || {
             let (mut kept, mut block) = (Vec::new(), [0; 4096]);
@@ -153,15 +186,26 @@ impl Running {
     }
 
     fn end(&mut self) -> Result<(ExitStatus, String), StreamError> {
-        let status = self.child.wait().map_err(|e| StreamError::Pipe(e.to_string()))?;
-        let said = self.said.take().and_then(|t| t.join().ok()).unwrap_or_default();
+        let status = self
+            .child
+            .wait()
+            .map_err(|e| StreamError::Pipe(e.to_string()))?;
+        let said = self
+            .said
+            .take()
+            .and_then(|t| t.join().ok())
+            .unwrap_or_default();
         Ok((status, said))
     }
 
     /// Waits for the end of a child whose pipe broke; gives what it complained of.
     pub fn said(&mut self) -> String {
         match self.end() {
-            Ok((_, said)) => said.lines().map(strip).find(|l| !l.is_empty()).unwrap_or_default(),
+            Ok((_, said)) => said
+                .lines()
+                .map(strip)
+                .find(|l| !l.is_empty())
+                .unwrap_or_default(),
             Err(_) => String::new(),
         }
     }
@@ -190,18 +234,34 @@ impl Drop for Running {
 
 /// The first thing that a child said, safe to show.
 fn complaint(doing: &str, said: &str, status: ExitStatus) -> String {
-    let line = said.lines().map(strip).find(|l| !l.is_empty()).unwrap_or_else(|| status.to_string());
+    let line = said
+        .lines()
+        .map(strip)
+        .find(|l| !l.is_empty())
+        .unwrap_or_else(|| status.to_string());
     format!("{doing} ({line})")
 }
 
 /// A line without the address of ffmpeg's part, cut and escaped.
 fn strip(line: &str) -> String {
     let line = line.trim();
-    let line = match line.find(" @ 0x").and_then(|at| line[at..].find(']').map(|end| (at, at + end))) {
-        Some((at, end)) => format!("{}:{}", line[..at].trim_start_matches('['), &line[end + 1..]),
+    let line = match line
+        .find(" @ 0x")
+        .and_then(|at| line[at..].find(']').map(|end| (at, at + end)))
+    {
+        Some((at, end)) => format!(
+            "{}:{}",
+            line[..at].trim_start_matches('['),
+            &line[end + 1..]
+        ),
         None => line.to_owned(),
     };
-    line.replace("file:/proc/self/fd/0", "the video").chars().take(160).collect::<String>().escape_debug().to_string()
+    line.replace("file:/proc/self/fd/0", "the video")
+        .chars()
+        .take(160)
+        .collect::<String>()
+        .escape_debug()
+        .to_string()
 }
 
 fn words<const N: usize>(words: [&str; N]) -> impl Iterator<Item = OsString> {
@@ -221,7 +281,8 @@ pub struct Reading<'a> {
 
 impl Reading<'_> {
     fn args(&self) -> Vec<OsString> {
-        let mut args: Vec<OsString> = words(["-v", "error", "-protocol_whitelist", "file,pipe"]).collect();
+        let mut args: Vec<OsString> =
+            words(["-v", "error", "-protocol_whitelist", "file,pipe"]).collect();
         if !self.damaged {
             args.extend(words(["-err_detect", "explode"]));
         }
@@ -237,12 +298,26 @@ impl Programs {
     /// When it can't read it.
     pub fn probe(&self, reading: &Reading<'_>) -> Result<(Vec<u8>, String), StreamError> {
         let mut args = reading.args();
-        args.extend(words(["-of", "json", "-show_format", "-show_streams", "-i"]));
+        args.extend(words([
+            "-of",
+            "json",
+            "-show_format",
+            "-show_streams",
+            "-i",
+        ]));
         args.push(reading.input.address(0));
-        let mut child = start(&self.ffprobe, "ffprobe", args, reading.input.stdio()?, Stdio::piped())?;
+        let mut child = start(
+            &self.ffprobe,
+            "ffprobe",
+            args,
+            reading.input.stdio()?,
+            Stdio::piped(),
+        )?;
         let mut text = Vec::new();
         if let Some(pipe) = child.stdout() {
-            pipe.take(1 << 24).read_to_end(&mut text).map_err(|e| StreamError::Pipe(e.to_string()))?;
+            pipe.take(1 << 24)
+                .read_to_end(&mut text)
+                .map_err(|e| StreamError::Pipe(e.to_string()))?;
         }
         let said = child.finish("can't be read by ffmpeg").map_err(damaged)?;
         Ok((text, said))
@@ -253,7 +328,11 @@ impl Programs {
     ///
     /// # Errors
     /// When it can't be started.
-    pub fn decoder(&self, reading: &Reading<'_>, output: &[String]) -> Result<(Running, ChildStdout), StreamError> {
+    pub fn decoder(
+        &self,
+        reading: &Reading<'_>,
+        output: &[String],
+    ) -> Result<(Running, ChildStdout), StreamError> {
         let mut args: Vec<OsString> = words(["-nostdin", "-hide_banner"]).collect();
         if !reading.damaged {
             args.extend(words(["-xerror"]));
@@ -262,10 +341,27 @@ impl Programs {
         args.extend(words(["-noautorotate", "-i"]));
         args.push(reading.input.address(0));
         args.extend(output.iter().map(OsString::from));
-        args.extend(words(["-sn", "-dn", "-map_metadata", "-1", "-map_chapters", "-1", "-fflags", "+bitexact"]));
+        args.extend(words([
+            "-sn",
+            "-dn",
+            "-map_metadata",
+            "-1",
+            "-map_chapters",
+            "-1",
+            "-fflags",
+            "+bitexact",
+        ]));
         args.extend(words(["-f", "nut", "pipe:1"]));
-        let mut child = start(&self.ffmpeg, "ffmpeg", args, reading.input.stdio()?, Stdio::piped())?;
-        let pipe = child.stdout().ok_or_else(|| StreamError::Pipe("no pipe".into()))?;
+        let mut child = start(
+            &self.ffmpeg,
+            "ffmpeg",
+            args,
+            reading.input.stdio()?,
+            Stdio::piped(),
+        )?;
+        let pipe = child
+            .stdout()
+            .ok_or_else(|| StreamError::Pipe("no pipe".into()))?;
         wide(&pipe);
         Ok((child, pipe))
     }
@@ -274,16 +370,52 @@ impl Programs {
     ///
     /// # Errors
     /// When it can't be started.
-    pub fn encoder(&self, output: &Handed, muxer: &str, how: &[String]) -> Result<(Running, ChildStdin), StreamError> {
+    pub fn encoder(
+        &self,
+        output: &Handed,
+        muxer: &str,
+        how: &[String],
+    ) -> Result<(Running, ChildStdin), StreamError> {
         let mut args: Vec<OsString> = words([
-            "-nostdin", "-hide_banner", "-v", "error", "-xerror", "-protocol_whitelist", "file,pipe", "-copyts", "-f", "nut", "-i", "pipe:0",
+            "-nostdin",
+            "-hide_banner",
+            "-v",
+            "error",
+            "-xerror",
+            "-protocol_whitelist",
+            "file,pipe",
+            "-copyts",
+            "-f",
+            "nut",
+            "-i",
+            "pipe:0",
         ])
         .collect();
         args.extend(how.iter().map(OsString::from));
-        args.extend(words(["-sn", "-dn", "-map_metadata", "-1", "-map_chapters", "-1", "-fflags", "+bitexact", "-y", "-f", muxer]));
+        args.extend(words([
+            "-sn",
+            "-dn",
+            "-map_metadata",
+            "-1",
+            "-map_chapters",
+            "-1",
+            "-fflags",
+            "+bitexact",
+            "-y",
+            "-f",
+            muxer,
+        ]));
         args.push(output.address(1));
-        let mut child = start(&self.ffmpeg, "ffmpeg", args, Stdio::piped(), output.stdio()?)?;
-        let pipe = child.stdin().ok_or_else(|| StreamError::Pipe("no pipe".into()))?;
+        let mut child = start(
+            &self.ffmpeg,
+            "ffmpeg",
+            args,
+            Stdio::piped(),
+            output.stdio()?,
+        )?;
+        let pipe = child
+            .stdin()
+            .ok_or_else(|| StreamError::Pipe("no pipe".into()))?;
         wide(&pipe);
         Ok((child, pipe))
     }

@@ -140,7 +140,10 @@ impl Header {
     fn v(&mut self) -> Result<u64, StreamError> {
         let mut value = 0u64;
         loop {
-            let byte = *self.bytes.get(self.at).ok_or_else(|| wrong("a short header"))?;
+            let byte = *self
+                .bytes
+                .get(self.at)
+                .ok_or_else(|| wrong("a short header"))?;
             self.at += 1;
             if value >> 57 != 0 {
                 return Err(wrong("a number that is too large"));
@@ -158,7 +161,10 @@ impl Header {
 
     fn bytes(&mut self) -> Result<Vec<u8>, StreamError> {
         let length = self.v()? as usize;
-        let end = self.at.checked_add(length).filter(|&e| e <= self.bytes.len());
+        let end = self
+            .at
+            .checked_add(length)
+            .filter(|&e| e <= self.bytes.len());
         let end = end.ok_or_else(|| wrong("a short header"))?;
         let bytes = self.bytes[self.at..end].to_vec();
         self.at = end;
@@ -228,7 +234,11 @@ impl<R: Read> Reader<R> {
             let byte = self.byte()?;
             head.push(byte);
             if byte & 0x80 == 0 || head.len() > 9 {
-                break Header { bytes: head.clone(), at: 0 }.v()?;
+                break Header {
+                    bytes: head.clone(),
+                    at: 0,
+                }
+                .v()?;
             }
         };
         if !(4..=MAX_HEADER).contains(&size) {
@@ -274,7 +284,9 @@ impl<R: Read> Reader<R> {
         for _ in 0..h.v()?.min(MAX_STREAMS) {
             let (num, den) = (h.v()?, h.v()?);
             let fit = |v: u64| u32::try_from(v).ok().filter(|&v| v > 0);
-            let (num, den) = fit(num).zip(fit(den)).ok_or_else(|| wrong("an absurd time base"))?;
+            let (num, den) = fit(num)
+                .zip(fit(den))
+                .ok_or_else(|| wrong("an absurd time base"))?;
             self.bases.push(TimeBase { num, den });
         }
         self.table(&mut h)?;
@@ -286,7 +298,10 @@ impl<R: Read> Reader<R> {
     }
 
     fn table(&mut self, h: &mut Header) -> Result<(), StreamError> {
-        let mut code = Code { multiple: 1, ..Code::default() };
+        let mut code = Code {
+            multiple: 1,
+            ..Code::default()
+        };
         while self.codes.len() < 256 {
             code.flags = h.v()?;
             let fields = h.v()?;
@@ -301,7 +316,11 @@ impl<R: Read> Reader<R> {
             }
             code.size = if fields > 3 { h.v()? } else { 0 };
             code.reserved = if fields > 4 { h.v()? } else { 0 };
-            let count = if fields > 5 { h.v()? } else { code.multiple.saturating_sub(code.size) };
+            let count = if fields > 5 {
+                h.v()?
+            } else {
+                code.multiple.saturating_sub(code.size)
+            };
             if fields > 6 {
                 h.s()?;
             }
@@ -317,10 +336,16 @@ impl<R: Read> Reader<R> {
             let mut done = 0;
             while done < count && self.codes.len() < 256 {
                 if self.codes.len() == usize::from(b'N') {
-                    self.codes.push(Code { flags: flag::INVALID, ..code });
+                    self.codes.push(Code {
+                        flags: flag::INVALID,
+                        ..code
+                    });
                     continue;
                 }
-                self.codes.push(Code { size: code.size + done, ..code });
+                self.codes.push(Code {
+                    size: code.size + done,
+                    ..code
+                });
                 done += 1;
             }
         }
@@ -344,7 +369,11 @@ impl<R: Read> Reader<R> {
             0 => {
                 let (width, height) = (small(h.v()?)?, small(h.v()?)?);
                 let aspect = (small(h.v()?)?, small(h.v()?)?);
-                Content::Video { width, height, aspect }
+                Content::Video {
+                    width,
+                    height,
+                    aspect,
+                }
             }
             1 => {
                 let (num, den) = (small(h.v()?)?, small(h.v()?)?);
@@ -352,15 +381,25 @@ impl<R: Read> Reader<R> {
                 if den != 1 || num == 0 || !(1..=64).contains(&channels) {
                     return Err(wrong("absurd sound"));
                 }
-                Content::Audio { rate: num, channels }
+                Content::Audio {
+                    rate: num,
+                    channels,
+                }
             }
             _ => return Err(wrong("a stream that is neither picture nor sound")),
         };
-        let time_base = *self.bases.get(base).ok_or_else(|| wrong("an unknown time base"))?;
+        let time_base = *self
+            .bases
+            .get(base)
+            .ok_or_else(|| wrong("an unknown time base"))?;
         if shift > 16 {
             return Err(wrong("an absurd shift"));
         }
-        self.streams.push(Stream { fourcc, time_base, content });
+        self.streams.push(Stream {
+            fourcc,
+            time_base,
+            content,
+        });
         self.shifts.push(shift as u32);
         self.last.push(0);
         Ok(())
@@ -428,7 +467,11 @@ impl<R: Read> Reader<R> {
         if flags & flag::CODED != 0 {
             flags ^= self.v()?;
         }
-        let index = if flags & flag::STREAM_ID != 0 { self.v()? } else { code.stream } as usize;
+        let index = if flags & flag::STREAM_ID != 0 {
+            self.v()?
+        } else {
+            code.stream
+        } as usize;
         let Some(&shift) = self.shifts.get(index) else {
             return Err(wrong("a frame of no stream"));
         };
@@ -447,13 +490,25 @@ impl<R: Read> Reader<R> {
         };
         let mut size = code.size;
         if flags & flag::SIZE_MSB != 0 {
-            size = self.v()?.checked_mul(code.multiple).and_then(|s| s.checked_add(size)).unwrap_or(u64::MAX);
+            size = self
+                .v()?
+                .checked_mul(code.multiple)
+                .and_then(|s| s.checked_add(size))
+                .unwrap_or(u64::MAX);
         }
         if flags & flag::MATCH_TIME != 0 {
             self.v()?;
         }
-        let header = if flags & flag::HEADER != 0 { self.v()? } else { code.header } as usize;
-        let reserved = if flags & flag::RESERVED != 0 { self.v()? } else { code.reserved };
+        let header = if flags & flag::HEADER != 0 {
+            self.v()?
+        } else {
+            code.header
+        } as usize;
+        let reserved = if flags & flag::RESERVED != 0 {
+            self.v()?
+        } else {
+            code.reserved
+        };
         for _ in 0..reserved.min(64) {
             self.v()?;
         }
@@ -463,7 +518,11 @@ impl<R: Read> Reader<R> {
         if size > self.largest {
             return Err(wrong("a picture of an absurd size"));
         }
-        let mut data = self.headers.get(header).cloned().ok_or_else(|| wrong("an unknown header"))?;
+        let mut data = self
+            .headers
+            .get(header)
+            .cloned()
+            .ok_or_else(|| wrong("an unknown header"))?;
         let had = data.len().min(size as usize);
         data.resize(size as usize, 0);
         read_exactly(&mut self.from, &mut data[had..])?;
@@ -472,13 +531,20 @@ impl<R: Read> Reader<R> {
             data.drain(..skip);
         }
         self.last[index] = pts;
-        Ok(Some(Packet { stream: index, pts, data }))
+        Ok(Some(Packet {
+            stream: index,
+            pts,
+            data,
+        }))
     }
 }
 
 /// Bytes of side and meta data before the data itself.
 fn side_data(data: &[u8]) -> Result<usize, StreamError> {
-    let mut h = Header { bytes: data[..data.len().min(1 << 16)].to_vec(), at: 0 };
+    let mut h = Header {
+        bytes: data[..data.len().min(1 << 16)].to_vec(),
+        at: 0,
+    };
     for _ in 0..2 {
         for _ in 0..h.v()?.min(1024) {
             h.bytes()?;
@@ -508,7 +574,8 @@ fn side_data(data: &[u8]) -> Result<usize, StreamError> {
 
 fn floor_scale(value: i64, from: TimeBase, to: TimeBase) -> i64 {
     let up = i128::from(value) * i128::from(from.num) * i128::from(to.den);
-    up.div_euclid(i128::from(from.den) * i128::from(to.num)).clamp(i64::MIN.into(), i64::MAX.into()) as i64
+    up.div_euclid(i128::from(from.den) * i128::from(to.num))
+        .clamp(i64::MIN.into(), i64::MAX.into()) as i64
 }
 
 fn read_exactly(from: &mut impl Read, into: &mut [u8]) -> Result<(), StreamError> {
@@ -540,7 +607,11 @@ impl Crc {
                 let mut crc = (i as u32) << 24;
                 let mut bit = 0;
                 while bit < 8 {
-                    crc = if crc & 0x8000_0000 == 0 { crc << 1 } else { crc << 1 ^ 0x04C1_1DB7 };
+                    crc = if crc & 0x8000_0000 == 0 {
+                        crc << 1
+                    } else {
+                        crc << 1 ^ 0x04C1_1DB7
+                    };
                     bit += 1;
                 }
                 table[i] = crc;
@@ -604,7 +675,10 @@ impl<W: Write> Writer<W> {
             put(&mut body, stream.time_base.den.into());
         }
         // One line for all frame codes: everything is said in each frame.
-        put(&mut body, flag::KEY | flag::CODED_PTS | flag::STREAM_ID | flag::SIZE_MSB | flag::CHECKSUM);
+        put(
+            &mut body,
+            flag::KEY | flag::CODED_PTS | flag::STREAM_ID | flag::SIZE_MSB | flag::CHECKSUM,
+        );
         put(&mut body, 6);
         for value in [0, 1, 0, 0, 0, 255] {
             put(&mut body, value);
@@ -614,7 +688,10 @@ impl<W: Write> Writer<W> {
         for (index, stream) in streams.iter().enumerate() {
             body.clear();
             put(&mut body, index as u64);
-            put(&mut body, u64::from(matches!(stream.content, Content::Audio { .. })));
+            put(
+                &mut body,
+                u64::from(matches!(stream.content, Content::Audio { .. })),
+            );
             put_bytes(&mut body, &stream.fourcc);
             // Shift 0: every time is written whole.
             for value in [index as u64, 0, 1, 0, 0] {
@@ -622,7 +699,11 @@ impl<W: Write> Writer<W> {
             }
             put_bytes(&mut body, &[]);
             let numbers = match stream.content {
-                Content::Video { width, height, aspect } => vec![width, height, aspect.0, aspect.1, 0],
+                Content::Video {
+                    width,
+                    height,
+                    aspect,
+                } => vec![width, height, aspect.0, aspect.1, 0],
                 Content::Audio { rate, channels } => vec![rate, 1, channels],
             };
             numbers.iter().for_each(|&n| put(&mut body, n.into()));
@@ -637,7 +718,8 @@ impl<W: Write> Writer<W> {
     /// # Errors
     /// The pipe's.
     pub fn write(&mut self, stream: usize, pts: i64, data: &[&[u8]]) -> io::Result<()> {
-        let pts = u64::try_from(pts).map_err(|_| io::Error::other("a time before the beginning"))?;
+        let pts =
+            u64::try_from(pts).map_err(|_| io::Error::other("a time before the beginning"))?;
         let mut body = Vec::new();
         put(&mut body, pts * self.streams.len() as u64 + stream as u64);
         put(&mut body, 0);

@@ -87,7 +87,11 @@ impl Turn {
             3 => &["transpose=cclock"],
             _ => &[],
         };
-        mirror.into_iter().chain(turn.iter().copied()).map(String::from).collect()
+        mirror
+            .into_iter()
+            .chain(turn.iter().copied())
+            .map(String::from)
+            .collect()
     }
 
     /// From a display matrix, row by row in 16.16 (its third column passed over): where the
@@ -98,7 +102,8 @@ impl Turn {
         let near = |v: f64, w: f64| (v - w * one).abs() <= one * 0.01;
         // Points are rows: x' = a·x + c·y, y' = b·x + d·y, with y pointing down.
         for quarters in 0..4u8 {
-            let (cos, sin) = [(1.0, 0.0), (0.0, 1.0), (-1.0, 0.0), (0.0, -1.0)][usize::from(quarters)];
+            let (cos, sin) =
+                [(1.0, 0.0), (0.0, 1.0), (-1.0, 0.0), (0.0, -1.0)][usize::from(quarters)];
             for mirrored in [false, true] {
                 let flip = if mirrored { -1.0 } else { 1.0 };
                 if near(a, cos * flip) && near(b, sin * flip) && near(c, -sin) && near(d, cos) {
@@ -115,7 +120,9 @@ fn bad(what: &str) -> StreamError {
 }
 
 fn number(v: &Value) -> Option<f64> {
-    v.as_f64().or_else(|| v.as_str()?.parse().ok()).filter(|n| n.is_finite())
+    v.as_f64()
+        .or_else(|| v.as_str()?.parse().ok())
+        .filter(|n| n.is_finite())
 }
 
 fn ratio(v: &Value, between: char) -> Option<(u32, u32)> {
@@ -130,7 +137,8 @@ impl Probe {
     /// # Errors
     /// When there is no picture stream, several of them, or one that can't be handled rightly.
     pub fn parse(json: &[u8]) -> Result<Self, StreamError> {
-        let all: Value = serde_json::from_slice(json).map_err(|e| StreamError::Nut(e.to_string()))?;
+        let all: Value =
+            serde_json::from_slice(json).map_err(|e| StreamError::Nut(e.to_string()))?;
         let none = Vec::new();
         let streams = all["streams"].as_array().unwrap_or(&none);
         let start = number(&all["format"]["start_time"]).unwrap_or(0.0);
@@ -138,7 +146,8 @@ impl Probe {
         let (mut videos, mut audio, mut others) = (Vec::new(), Vec::new(), Vec::new());
         for stream in streams {
             let kind = stream["codec_type"].as_str().unwrap_or("unknown");
-            let cover = stream["disposition"]["attached_pic"] == 1 || stream["disposition"]["timed_thumbnails"] == 1;
+            let cover = stream["disposition"]["attached_pic"] == 1
+                || stream["disposition"]["timed_thumbnails"] == 1;
             match kind {
                 "video" if cover => others.push("cover picture".to_owned()),
                 "video" => videos.push(stream),
@@ -146,7 +155,11 @@ impl Probe {
                 "subtitle" => others.push("subtitles".into()),
                 "attachment" => others.push("attachment".into()),
                 _ => {
-                    let tag = stream["codec_tag_string"].as_str().unwrap_or("").escape_debug().to_string();
+                    let tag = stream["codec_tag_string"]
+                        .as_str()
+                        .unwrap_or("")
+                        .escape_debug()
+                        .to_string();
                     others.push(format!("data track {tag}"));
                 }
             }
@@ -154,35 +167,73 @@ impl Probe {
         let video = match videos[..] {
             [] => return Err(bad("holds sound or data but no pictures")),
             [one] => video_of(one, start)?,
-            _ => return Err(bad("holds several videos at once, and only one could be covered")),
+            _ => {
+                return Err(bad(
+                    "holds several videos at once, and only one could be covered",
+                ));
+            }
         };
-        Ok(Self { video, audio, others, duration, start })
+        Ok(Self {
+            video,
+            audio,
+            others,
+            duration,
+            start,
+        })
     }
 }
 
 fn audio_of(s: &Value) -> Result<Audio, StreamError> {
-    let whole = |v: &Value| number(v).filter(|n| *n >= 1.0 && *n <= 1e6).map(|n| n as u32);
+    let whole = |v: &Value| {
+        number(v)
+            .filter(|n| *n >= 1.0 && *n <= 1e6)
+            .map(|n| n as u32)
+    };
     let index = s["index"].as_u64().unwrap_or(0);
     // Sound that nobody can describe can still be dropped: 0 says so.
-    Ok(Audio { index, rate: whole(&s["sample_rate"]).unwrap_or(0), channels: whole(&s["channels"]).unwrap_or(0) })
+    Ok(Audio {
+        index,
+        rate: whole(&s["sample_rate"]).unwrap_or(0),
+        channels: whole(&s["channels"]).unwrap_or(0),
+    })
 }
 
 fn video_of(s: &Value, start: f64) -> Result<Video, StreamError> {
-    let side = |v: &Value| v.as_u64().and_then(|n| u32::try_from(n).ok()).filter(|&n| n > 0);
-    let (width, height) = side(&s["width"]).zip(side(&s["height"])).ok_or_else(|| bad("holds pictures without a size"))?;
-    let (num, den) = ratio(&s["time_base"], '/').ok_or_else(|| bad("holds pictures without times"))?;
-    let text = |v: &Value| v.as_str().filter(|t| *t != "unknown" && *t != "unspecified" && !t.is_empty()).map(str::to_owned);
+    let side = |v: &Value| {
+        v.as_u64()
+            .and_then(|n| u32::try_from(n).ok())
+            .filter(|&n| n > 0)
+    };
+    let (width, height) = side(&s["width"])
+        .zip(side(&s["height"]))
+        .ok_or_else(|| bad("holds pictures without a size"))?;
+    let (num, den) =
+        ratio(&s["time_base"], '/').ok_or_else(|| bad("holds pictures without times"))?;
+    let text = |v: &Value| {
+        v.as_str()
+            .filter(|t| *t != "unknown" && *t != "unspecified" && !t.is_empty())
+            .map(str::to_owned)
+    };
     let mut turn = Turn::default();
     for data in s["side_data_list"].as_array().into_iter().flatten() {
-        let Some(matrix) = data["displaymatrix"].as_str() else { continue };
+        let Some(matrix) = data["displaymatrix"].as_str() else {
+            continue;
+        };
         let numbers: Vec<f64> = matrix
             .lines()
             .filter_map(|l| l.split_once(':'))
-            .flat_map(|(_, row)| row.split_whitespace().filter_map(|n| n.parse().ok()).collect::<Vec<f64>>())
+            .flat_map(|(_, row)| {
+                row.split_whitespace()
+                    .filter_map(|n| n.parse().ok())
+                    .collect::<Vec<f64>>()
+            })
             .collect();
-        turn = (numbers.len() == 9).then(|| Turn::of(&numbers)).flatten().ok_or_else(|| {
-            bad("is to be shown turned by an angle that is no quarter, or stretched")
-        })?;
+        turn = (numbers.len() == 9)
+            .then(|| Turn::of(&numbers))
+            .flatten()
+            .ok_or_else(|| {
+                bad("is to be shown turned by an angle that is no quarter, or stretched")
+            })?;
     }
     let rate = ratio(&s["avg_frame_rate"], '/').or_else(|| ratio(&s["r_frame_rate"], '/'));
     let begin = number(&s["start_time"]).unwrap_or(start);
@@ -196,7 +247,8 @@ fn video_of(s: &Value, start: f64) -> Result<Video, StreamError> {
         codec: text(&s["codec_name"]).unwrap_or_default(),
         width,
         height,
-        pixels: text(&s["pix_fmt"]).ok_or_else(|| bad("holds pictures that ffmpeg can't decode"))?,
+        pixels: text(&s["pix_fmt"])
+            .ok_or_else(|| bad("holds pictures that ffmpeg can't decode"))?,
         time_base: TimeBase { num, den },
         aspect: ratio(&s["sample_aspect_ratio"], ':').unwrap_or((1, 1)),
         turn,
@@ -204,6 +256,11 @@ fn video_of(s: &Value, start: f64) -> Result<Video, StreamError> {
         frames: number(&s["nb_frames"]).map(|n| n as u64),
         rate: rate.map_or(0.0, |(a, b)| f64::from(a) / f64::from(b)),
         interlaced,
-        colour: [text(&s["color_range"]), text(&s["color_primaries"]), text(&s["color_transfer"]), text(&s["color_space"])],
+        colour: [
+            text(&s["color_range"]),
+            text(&s["color_primaries"]),
+            text(&s["color_transfer"]),
+            text(&s["color_space"]),
+        ],
     })
 }

@@ -43,7 +43,15 @@ pub trait Progress: Sync {
     fn finished(&self, outcome: &Outcome) -> io::Result<()>;
 
     /// So many frames of a video are done, of so many if that is known; `faces` so far.
-    fn frames(&self, _source: &std::path::Path, _pass: Pass, _done: usize, _of: Option<usize>, _faces: usize) {}
+    fn frames(
+        &self,
+        _source: &std::path::Path,
+        _pass: Pass,
+        _done: usize,
+        _of: Option<usize>,
+        _faces: usize,
+    ) {
+    }
 
     /// Whether to stop: what is in flight is dropped, nothing partial is left.
     fn stop(&self) -> bool {
@@ -214,7 +222,10 @@ impl Summary {
                 self.done += 1;
                 let tracks = outcome.record.video.as_ref().map_or(0, |v| v.tracks);
                 self.faces += outcome.record.faces.len() + tracks;
-                if outcome.record.faces.is_empty() && tracks == 0 && outcome.record.places.is_empty() {
+                if outcome.record.faces.is_empty()
+                    && tracks == 0
+                    && outcome.record.places.is_empty()
+                {
                     self.without_faces.push(outcome.source.path().to_path_buf());
                 }
             }
@@ -285,8 +296,13 @@ fn format_of(source: &Source, stdin: Option<&Vec<u8>>) -> Option<crate::Format> 
     match kind? {
         decode::Kind::Photo(format) => Some(format),
         decode::Kind::Video(_, demuxer) if *source != Source::Stdin => {
-            let webm = demuxer == "matroska" && head_of(source).is_some_and(|h| h.windows(4).take(64).any(|w| w == b"webm"));
-            Some(if webm { crate::Format::WebM } else { crate::Format::Mp4 })
+            let webm = demuxer == "matroska"
+                && head_of(source).is_some_and(|h| h.windows(4).take(64).any(|w| w == b"webm"));
+            Some(if webm {
+                crate::Format::WebM
+            } else {
+                crate::Format::Mp4
+            })
         }
         _ => None,
     }

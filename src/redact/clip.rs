@@ -11,7 +11,7 @@
 use std::collections::HashMap;
 
 use super::{
-    Effect, LEAST_REGION, LARGEST_REGION, Noise, Options, RedactError,
+    Effect, LARGEST_REGION, LEAST_REGION, Noise, Options, RedactError,
     effect::cells::{COLOUR_STEP, NOISE, STEP},
 };
 use crate::{
@@ -87,12 +87,22 @@ impl ClipCover {
         let sticker = match &options.effect {
             Effect::Image { sticker, .. } if sticker.width().max(sticker.height()) > STICKER => {
                 let image = image::DynamicImage::ImageRgba8((**sticker).clone());
-                Some(image.resize(STICKER, STICKER, image::imageops::FilterType::Triangle).into_rgba8())
+                Some(
+                    image
+                        .resize(STICKER, STICKER, image::imageops::FilterType::Triangle)
+                        .into_rgba8(),
+                )
             }
             Effect::Image { sticker, .. } => Some((**sticker).clone()),
             _ => None,
         };
-        Ok(Self { options: options.clone(), colours, noise, cells: HashMap::new(), sticker })
+        Ok(Self {
+            options: options.clone(),
+            colours,
+            noise,
+            cells: HashMap::new(),
+            sticker,
+        })
     }
 
     /// Covers one picture.
@@ -107,7 +117,16 @@ impl ClipCover {
         }
         let rects: Vec<(u32, Rect)> = spots
             .iter()
-            .map(|s| (s.track, if s.exact { s.rect } else { s.rect.inflate(self.options.region) }))
+            .map(|s| {
+                (
+                    s.track,
+                    if s.exact {
+                        s.rect
+                    } else {
+                        s.rect.inflate(self.options.region)
+                    },
+                )
+            })
             .filter(|(_, r)| r.to_pixels(layout.width, layout.height).is_some())
             .collect();
         // All measured before anything is drawn, so that no cell depends on another's cover.
@@ -121,7 +140,11 @@ impl ClipCover {
         }
         for (track, rect) in &rects {
             for (index, plane) in layout.planes().iter().enumerate() {
-                let mut view = View { layout: &layout, plane: *plane, data: &mut data };
+                let mut view = View {
+                    layout: &layout,
+                    plane: *plane,
+                    data: &mut data,
+                };
                 self.draw(&mut view, index, *track, rect);
             }
         }
@@ -162,7 +185,10 @@ impl View<'_> {
         // Whole samples of the coarsest plane, in every plane.
         let coarse = self.layout.planes()[2].step;
         let out = |from: u32, to: u32, coarse: u32, step: u32, most: u32| {
-            ((from / coarse * coarse) / step, (to.div_ceil(coarse) * coarse / step).min(most))
+            (
+                (from / coarse * coarse) / step,
+                (to.div_ceil(coarse) * coarse / step).min(most),
+            )
         };
         Some((
             out(p.x1, p.x2, coarse.0, self.plane.step.0, self.plane.width),
@@ -177,12 +203,15 @@ impl View<'_> {
     }
 
     fn fill(&mut self, rect: &Rect, value: u16) {
-        let Some((xs, (y1, y2))) = self.samples(rect) else { return };
+        let Some((xs, (y1, y2))) = self.samples(rect) else {
+            return;
+        };
         let deep = self.layout.depth > 8;
         for y in y1..y2 {
             let row = self.row(y, xs);
             if deep {
-                row.chunks_exact_mut(2).for_each(|s| s.copy_from_slice(&value.to_le_bytes()));
+                row.chunks_exact_mut(2)
+                    .for_each(|s| s.copy_from_slice(&value.to_le_bytes()));
             } else {
                 row.fill(value as u8);
             }
@@ -198,12 +227,20 @@ impl View<'_> {
     }
 
     fn grid(&mut self, rect: &Rect, values: &[f32], count: usize, smooth: bool) {
-        let Some((xs, ys)) = self.samples(rect) else { return };
+        let Some((xs, ys)) = self.samples(rect) else {
+            return;
+        };
         let deep = self.layout.depth > 8;
         let place = |i: u32, from: f32, side: f32, step: u32| {
-            weight(((i as f32 + 0.5) * step as f32 - from) / side.max(1.0), count, smooth)
+            weight(
+                ((i as f32 + 0.5) * step as f32 - from) / side.max(1.0),
+                count,
+                smooth,
+            )
         };
-        let columns: Vec<_> = (xs.0..xs.1).map(|x| place(x, rect.x1, rect.width(), self.plane.step.0)).collect();
+        let columns: Vec<_> = (xs.0..xs.1)
+            .map(|x| place(x, rect.x1, rect.width(), self.plane.step.0))
+            .collect();
         for y in ys.0..ys.1 {
             let (top, bottom, t) = place(y, rect.y1, rect.height(), self.plane.step.1);
             let line: Vec<f32> = (0..count)
@@ -220,11 +257,15 @@ impl View<'_> {
     }
 
     fn paste(&mut self, rect: &Rect, sticker: &image::RgbaImage, sample: impl Fn([u8; 3]) -> u16) {
-        let Some((xs, ys)) = self.samples(rect) else { return };
+        let Some((xs, ys)) = self.samples(rect) else {
+            return;
+        };
         if sticker.width() == 0 || sticker.height() == 0 {
             return;
         }
-        let scale = (rect.width() / sticker.width() as f32).min(rect.height() / sticker.height() as f32).max(1e-3);
+        let scale = (rect.width() / sticker.width() as f32)
+            .min(rect.height() / sticker.height() as f32)
+            .max(1e-3);
         let (cx, cy) = ((rect.x1 + rect.x2) / 2.0, (rect.y1 + rect.y2) / 2.0);
         let (step, deep) = (self.plane.step, self.layout.depth > 8);
         let from = |i: u32, step: u32, centre: f32, side: u32| {
@@ -232,15 +273,28 @@ impl View<'_> {
             (at >= 0.0 && at < side as f32).then_some(at as u32)
         };
         for y in ys.0..ys.1 {
-            let Some(sy) = from(y, step.1, cy, sticker.height()) else { continue };
+            let Some(sy) = from(y, step.1, cy, sticker.height()) else {
+                continue;
+            };
             let row = self.row(y, xs);
             for x in xs.0..xs.1 {
-                let Some(sx) = from(x, step.0, cx, sticker.width()) else { continue };
+                let Some(sx) = from(x, step.0, cx, sticker.width()) else {
+                    continue;
+                };
                 let [r, g, b, a] = sticker.get_pixel(sx, sy).0;
                 let i = (x - xs.0) as usize;
-                let under = if deep { u16::from_le_bytes([row[2 * i], row[2 * i + 1]]) } else { u16::from(row[i]) };
+                let under = if deep {
+                    u16::from_le_bytes([row[2 * i], row[2 * i + 1]])
+                } else {
+                    u16::from(row[i])
+                };
                 let over = f32::from(a) / 255.0;
-                Self::put(row, deep, i, f32::from(under) * (1.0 - over) + f32::from(sample([r, g, b])) * over);
+                Self::put(
+                    row,
+                    deep,
+                    i,
+                    f32::from(under) * (1.0 - over) + f32::from(sample([r, g, b])) * over,
+                );
             }
         }
     }
@@ -271,7 +325,8 @@ fn measure(layout: &Layout, data: &[u8], rect: &Rect, count: u32, noise: &mut No
             for column in 0..count {
                 let (w, h) = (rect.width() / count as f32, rect.height() / count as f32);
                 let (x, y) = (rect.x1 + column as f32 * w, rect.y1 + row as f32 * h);
-                let average = average(layout, &planes[index], data, &Rect::new(x, y, x + w, y + h)).unwrap_or(full / 2.0);
+                let average = average(layout, &planes[index], data, &Rect::new(x, y, x + w, y + h))
+                    .unwrap_or(full / 2.0);
                 let noisy = average + (2.0 * noise.unit() - 1.0) * NOISE * step;
                 cells.push(((noisy / step).round() * step).clamp(0.0, full));
             }
@@ -282,8 +337,14 @@ fn measure(layout: &Layout, data: &[u8], rect: &Rect, count: u32, noise: &mut No
 
 fn average(layout: &Layout, plane: &PlaneShape, data: &[u8], cell: &Rect) -> Option<f32> {
     let p = cell.to_pixels(layout.width, layout.height)?;
-    let (x1, x2) = (p.x1 / plane.step.0, p.x2.div_ceil(plane.step.0).min(plane.width));
-    let (y1, y2) = (p.y1 / plane.step.1, p.y2.div_ceil(plane.step.1).min(plane.height));
+    let (x1, x2) = (
+        p.x1 / plane.step.0,
+        p.x2.div_ceil(plane.step.0).min(plane.width),
+    );
+    let (y1, y2) = (
+        p.y1 / plane.step.1,
+        p.y2.div_ceil(plane.step.1).min(plane.height),
+    );
     let size = layout.sample();
     let mut sum = 0u64;
     for y in y1..y2 {
@@ -292,7 +353,9 @@ fn average(layout: &Layout, plane: &PlaneShape, data: &[u8], cell: &Rect) -> Opt
         sum += if size == 1 {
             row.iter().map(|&v| u64::from(v)).sum::<u64>()
         } else {
-            row.chunks_exact(2).map(|v| u64::from(u16::from_le_bytes([v[0], v[1]]))).sum()
+            row.chunks_exact(2)
+                .map(|v| u64::from(u16::from_le_bytes([v[0], v[1]])))
+                .sum()
         };
     }
     let count = u64::from(x2.saturating_sub(x1)) * u64::from(y2.saturating_sub(y1));

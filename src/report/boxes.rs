@@ -208,7 +208,11 @@ impl Boxes {
                 let film = boxes.films.entry(key).or_default();
                 film.size = film.size.or(read.width.zip(read.height));
                 let tracks = read.faces.iter().map(|f| f.track);
-                if film.frames.insert(frame, faces.into_iter().zip(tracks).collect()).is_some() {
+                if film
+                    .frames
+                    .insert(frame, faces.into_iter().zip(tracks).collect())
+                    .is_some()
+                {
                     return Err(wrong("the same frame twice".into()));
                 }
                 continue;
@@ -247,9 +251,18 @@ impl Boxes {
     ///
     /// # Errors
     /// When there is no line for it, one for a frame that it does not have, or for another size.
-    pub fn over_time(&self, path: &Path, width: u32, height: u32, frames: usize) -> Result<OverTime, BoxesError> {
+    pub fn over_time(
+        &self,
+        path: &Path,
+        width: u32,
+        height: u32,
+        frames: usize,
+    ) -> Result<OverTime, BoxesError> {
         let (text, hex) = names(path);
-        let film = self.films.get(hex.as_ref().unwrap_or(&text)).ok_or(BoxesError::Missing)?;
+        let film = self
+            .films
+            .get(hex.as_ref().unwrap_or(&text))
+            .ok_or(BoxesError::Missing)?;
         if let Some((w, h)) = film.size.filter(|s| *s != (width, height)) {
             return Err(BoxesError::Size(w, h, width, height));
         }
@@ -263,7 +276,12 @@ impl Boxes {
                 let knot = (frame, face.rect, face.score);
                 match track {
                     // Twice the same track in one frame: the second box must not be lost.
-                    Some(id) if tracks.get(id).and_then(|t| t.last()).is_none_or(|k| k.0 != frame) => {
+                    Some(id)
+                        if tracks
+                            .get(id)
+                            .and_then(|t| t.last())
+                            .is_none_or(|k| k.0 != frame) =>
+                    {
                         tracks.entry(*id).or_default().push(knot);
                     }
                     _ => single.push(vec![knot]),

@@ -3,7 +3,11 @@
 //! Knows numbers, no files. Voices identify people, so sound is dropped unless a person asks for
 //! it.
 
+pub mod vocoder;
+
 use std::str::FromStr;
+
+use vocoder::Vocoder;
 
 /// What becomes of the sound.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -13,6 +17,8 @@ pub enum Audio {
     Drop,
     /// It is kept, encoded anew.
     Keep,
+    /// Noise that is as loud as it was, band by band.
+    Disguise,
 }
 
 impl FromStr for Audio {
@@ -22,7 +28,8 @@ impl FromStr for Audio {
         match text {
             "drop" => Ok(Self::Drop),
             "keep" => Ok(Self::Keep),
-            _ => Err("use drop or keep".into()),
+            "disguise" => Ok(Self::Disguise),
+            _ => Err("use drop, keep or disguise".into()),
         }
     }
 }
@@ -34,6 +41,7 @@ impl Audio {
         match self {
             Self::Drop => "dropped",
             Self::Keep => "kept",
+            Self::Disguise => "disguised",
         }
     }
 }
@@ -41,39 +49,62 @@ impl Audio {
 /// One track of sound on its way.
 #[derive(Debug)]
 pub struct Sound {
-    rate: u32,
     channels: usize,
     /// Stretches without sound, in samples.
     mute: Vec<(i64, i64)>,
+    disguise: Option<Vocoder>,
 }
 
-/// When some samples are heard, and the samples: 16 bits, interleaved, low byte first.
-pub type Samples = (i64, Vec<u8>);
+/// The system gives no random numbers; nothing can be disguised safely.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NoRandom;
 
 impl Sound {
     /// For `rate` samples a second of `channels` channels; `mute` in seconds.
-    #[must_use]
-    pub fn new(_audio: Audio, rate: u32, channels: u32, mute: &[(f64, f64)]) -> Self {
+    ///
+    /// # Errors
+    /// When the system gives no random numbers for a disguise.
+    pub fn new(
+        audio: Audio,
+        rate: u32,
+        channels: u32,
+        mute: &[(f64, f64)],
+    ) -> Result<Self, NoRandom> {
         let at = |t: f64| (t * f64::from(rate)).round() as i64;
         let mute = mute.iter().map(|&(from, to)| (at(from), at(to))).collect();
-        Self { rate, channels: channels.max(1) as usize, mute }
+        let mut seed = [0; 32];
+        let disguise = if audio == Audio::Disguise {
+            getrandom::fill(&mut seed).map_err(|_| NoRandom)?;
+            Some(Vocoder::new(rate, seed))
+        } else {
+            None
+        };
+        Ok(Self {
+            channels: channels.max(1) as usize,
+            mute,
+            disguise,
+        })
     }
 
-    /// Takes samples that are heard from `pts` on, counted in samples; gives those that are done.
-    pub fn next(&mut self, pts: i64, data: &[u8]) -> Vec<Samples> {
-        let mut data = data.to_vec();
+    /// Changes samples that are heard from `pts` on, counted in samples: 16 bits, interleaved, low
+    /// byte first.
+    pub fn change(&mut self, pts: i64, data: &mut [u8]) {
         for (i, sample) in data.chunks_exact_mut(2 * self.channels).enumerate() {
-            let at = pts + i as i64;
+            let at = pts.saturating_add(i as i64);
             if self.mute.iter().any(|&(from, to)| (from..to).contains(&at)) {
                 sample.fill(0);
             }
+            if let Some(vocoder) = &mut self.disguise {
+                let sum: f64 = sample
+                    .chunks_exact(2)
+                    .map(|s| f64::from(i16::from_le_bytes([s[0], s[1]])))
+                    .sum();
+                let out = vocoder.next(sum / self.channels as f64 / 32768.0);
+                let out = ((out * 32767.0).round() as i16).to_le_bytes();
+                sample
+                    .chunks_exact_mut(2)
+                    .for_each(|s| s.copy_from_slice(&out));
+            }
         }
-        let _ = self.rate;
-        vec![(pts, data)]
-    }
-
-    /// What is left at the end.
-    pub fn end(&mut self) -> Vec<Samples> {
-        Vec::new()
     }
 }

@@ -49,7 +49,10 @@ impl Camera {
             let reach = (coarse.width() as f32 * REACH).ceil() as i32;
             let ((x, y), best) = search(was_coarse, &coarse, (0, 0), reach, 1);
             let ratio = fine.width() as f32 / coarse.width() as f32;
-            let start = ((x as f32 * ratio).round() as i32, (y as f32 * ratio).round() as i32);
+            let start = (
+                (x as f32 * ratio).round() as i32,
+                (y as f32 * ratio).round() as i32,
+            );
             let ((x, y), _) = search(was_fine, &fine, start, (ratio / 2.0).ceil() as i32 + 1, 3);
             let (sx, sy) = subpixel(was_fine, &fine, (x, y));
             Motion {
@@ -72,9 +75,14 @@ fn shrunk(grey: &GrayImage, width: u32) -> GrayImage {
     let mut out = Vec::with_capacity((w * h) as usize);
     for y in 0..h {
         sums.fill(0);
-        for row in (y * step..((y + 1) * step).min(grey.height())).map(|r| r as usize * grey.width() as usize) {
+        for row in (y * step..((y + 1) * step).min(grey.height()))
+            .map(|r| r as usize * grey.width() as usize)
+        {
             let row = &grey.as_raw()[row..row + (w * step).min(grey.width()) as usize];
-            for (sum, part) in sums.iter_mut().zip(row.chunks_exact(step.min(grey.width()) as usize)) {
+            for (sum, part) in sums
+                .iter_mut()
+                .zip(row.chunks_exact(step.min(grey.width()) as usize))
+            {
                 *sum += part.iter().map(|&v| u32::from(v)).sum::<u32>();
             }
         }
@@ -85,7 +93,13 @@ fn shrunk(grey: &GrayImage, width: u32) -> GrayImage {
 
 /// The shift with the least difference within `reach` around `start`, and that difference, each
 /// `skip`-th row compared.
-fn search(was: &GrayImage, is: &GrayImage, start: (i32, i32), reach: i32, skip: usize) -> ((i32, i32), f32) {
+fn search(
+    was: &GrayImage,
+    is: &GrayImage,
+    start: (i32, i32),
+    reach: i32,
+    skip: usize,
+) -> ((i32, i32), f32) {
     let mut best = (start, f32::INFINITY);
     for dy in -reach..=reach {
         for dx in -reach..=reach {
@@ -115,7 +129,11 @@ fn difference(was: &GrayImage, is: &GrayImage, (dx, dy): (i32, i32), skip: usize
         let a = (y * w + x1) as usize;
         let b = ((y - dy) * w + x1 - dx) as usize;
         let (a, b) = (&is.as_raw()[a..a + length], &was.as_raw()[b..b + length]);
-        let row: u32 = a.iter().zip(b).map(|(a, b)| u32::from(a.abs_diff(*b).min(CAP))).sum();
+        let row: u32 = a
+            .iter()
+            .zip(b)
+            .map(|(a, b)| u32::from(a.abs_diff(*b).min(CAP)))
+            .sum();
         sum += u64::from(row);
         rows += 1;
     }
@@ -128,7 +146,11 @@ fn subpixel(was: &GrayImage, is: &GrayImage, (x, y): (i32, i32)) -> (f32, f32) {
     let middle = at(0, 0);
     let top = |before: f32, behind: f32| {
         let bend = before - 2.0 * middle + behind;
-        if bend.is_finite() && bend > 1e-3 { ((before - behind) / (2.0 * bend)).clamp(-0.5, 0.5) } else { 0.0 }
+        if bend.is_finite() && bend > 1e-3 {
+            ((before - behind) / (2.0 * bend)).clamp(-0.5, 0.5)
+        } else {
+            0.0
+        }
     };
     (top(at(-1, 0), at(1, 0)), top(at(0, -1), at(0, 1)))
 }
@@ -137,7 +159,9 @@ fn subpixel(was: &GrayImage, is: &GrayImage, (x, y): (i32, i32)) -> (f32, f32) {
 fn histograms(a: &GrayImage, b: &GrayImage) -> f32 {
     let count = |g: &GrayImage| {
         let mut bins = [0i64; 32];
-        g.as_raw().iter().for_each(|&v| bins[usize::from(v >> 3)] += 1);
+        g.as_raw()
+            .iter()
+            .for_each(|&v| bins[usize::from(v >> 3)] += 1);
         bins
     };
     let (x, y) = (count(a), count(b));

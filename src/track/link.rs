@@ -17,8 +17,6 @@ pub struct Knot {
     pub rect: Rect,
     /// The detector's score.
     pub score: f32,
-    /// As a share of what a track needs to begin.
-    pub strength: f32,
 }
 
 /// The sightings of one face.
@@ -26,8 +24,6 @@ pub struct Knot {
 pub struct Chain {
     /// At least one, in order of time.
     pub knots: Vec<Knot>,
-    /// Enough was seen to take it for a face.
-    pub proven: bool,
 }
 
 /// How much of the measured speed counts: a box jitters more than a face moves.
@@ -45,7 +41,9 @@ fn centre(r: &Rect) -> (f32, f32) {
 /// Where a face is expected at `time`, from its two nearest sightings in the direction of travel
 /// (`near` the nearer one), with their times.
 fn expected(near: &Rect, near_time: f64, far: Option<(&Rect, f64)>, time: f64) -> Rect {
-    let Some((far, far_time)) = far else { return *near };
+    let Some((far, far_time)) = far else {
+        return *near;
+    };
     let between = (near_time - far_time) as f32;
     if between.abs() < 1e-6 {
         return *near;
@@ -54,7 +52,11 @@ fn expected(near: &Rect, near_time: f64, far: Option<(&Rect, f64)>, time: f64) -
     let ahead = (time - near_time) as f32 / between;
     // Far ahead nobody knows: at most its own size.
     let reach = |v: f32, side: f32| (v * ahead * SPEED).clamp(-side, side);
-    moved(near, reach(b.0 - a.0, near.width()), reach(b.1 - a.1, near.height()))
+    moved(
+        near,
+        reach(b.0 - a.0, near.width()),
+        reach(b.1 - a.1, near.height()),
+    )
 }
 
 fn overlap(a: &Rect, b: &Rect) -> f32 {
@@ -74,14 +76,20 @@ struct Open {
 /// Links all sightings.
 #[must_use]
 pub fn link(moments: &[Moment], options: &Options) -> Vec<Chain> {
-    let mut taken: Vec<Vec<bool>> = moments.iter().map(|m| vec![false; m.sightings.as_ref().map_or(0, Vec::len)]).collect();
+    let mut taken: Vec<Vec<bool>> = moments
+        .iter()
+        .map(|m| vec![false; m.sightings.as_ref().map_or(0, Vec::len)])
+        .collect();
     let mut open: Vec<Open> = Vec::new();
     let mut done: Vec<Chain> = Vec::new();
     for (frame, moment) in moments.iter().enumerate() {
-        let Some(sightings) = &moment.sightings else { continue };
+        let Some(sightings) = &moment.sightings else {
+            continue;
+        };
         open.retain_mut(|o| {
             let last = o.chain.knots.last().map_or(0, |k| k.frame);
-            let alive = o.scene == moment.scene && moment.time - moments[last].time <= f64::from(options.gap);
+            let alive = o.scene == moment.scene
+                && moment.time - moments[last].time <= f64::from(options.gap);
             if !alive {
                 done.push(std::mem::take(&mut o.chain));
             }
@@ -89,13 +97,24 @@ pub fn link(moments: &[Moment], options: &Options) -> Vec<Chain> {
         });
         let knots: Vec<Knot> = sightings
             .iter()
-            .map(|s| Knot { frame, rect: moved(&s.rect, -moment.shift.0, -moment.shift.1), score: s.score, strength: s.strength })
+            .map(|s| Knot {
+                frame,
+                rect: moved(&s.rect, -moment.shift.0, -moment.shift.1),
+                score: s.score,
+            })
             .collect();
-        let places: Vec<Rect> = open.iter().map(|o| forward(&o.chain, moments, moment.time)).collect();
+        let places: Vec<Rect> = open
+            .iter()
+            .map(|o| forward(&o.chain, moments, moment.time))
+            .collect();
         let mut busy = vec![false; open.len()];
         for sure in [true, false] {
             let mut pairs: Vec<(f32, usize, usize)> = Vec::new();
-            for (i, knot) in knots.iter().enumerate().filter(|(i, _)| sightings[*i].sure() == sure && !taken[frame][*i]) {
+            for (i, knot) in knots
+                .iter()
+                .enumerate()
+                .filter(|(i, _)| sightings[*i].sure() == sure && !taken[frame][*i])
+            {
                 for (j, place) in places.iter().enumerate().filter(|(j, _)| !busy[*j]) {
                     let o = overlap(&knot.rect, place);
                     if o >= options.overlap {
@@ -115,7 +134,10 @@ pub fn link(moments: &[Moment], options: &Options) -> Vec<Chain> {
         for (i, knot) in knots.iter().enumerate() {
             if sightings[i].sure() && !taken[frame][i] {
                 taken[frame][i] = true;
-                open.push(Open { chain: Chain { knots: vec![*knot], proven: false }, scene: moment.scene });
+                open.push(Open {
+                    chain: Chain { knots: vec![*knot] },
+                    scene: moment.scene,
+                });
             }
         }
     }
@@ -124,53 +146,64 @@ pub fn link(moments: &[Moment], options: &Options) -> Vec<Chain> {
     for chain in &mut done {
         back(chain, moments, &mut taken, options);
     }
-    done.into_iter().flat_map(|chain| judged(chain, moments, options)).collect()
-}
-
-/// Whether there is enough to take a chain for a face: one clear sighting, or many. What is not
-/// proven is covered where it was seen, as in a photo, and little longer: most of it is no face, and
-/// held like one it would cover much of the picture for nothing.
-fn judged(mut chain: Chain, moments: &[Moment], options: &Options) -> Vec<Chain> {
-    let most = chain.knots.iter().map(|k| k.strength).fold(0.0, f32::max);
-    let sum: f32 = chain.knots.iter().map(|k| k.strength).sum();
-    chain.proven = most >= options.proof || sum >= options.proof_sum;
-    if chain.proven {
-        return vec![chain];
-    }
-    chain.knots.retain(|k| k.strength >= options.weak_strength);
-    let near = |a: &Knot, b: &Knot| moments[b.frame].time - moments[a.frame].time <= f64::from(options.weak_gap);
-    chain.knots.chunk_by(near).map(|part| Chain { knots: part.to_vec(), proven: false }).collect()
+    done
 }
 
 fn forward(chain: &Chain, moments: &[Moment], time: f64) -> Rect {
     let mut late = chain.knots.iter().rev();
-    let Some(near) = late.next() else { return Rect::new(0.0, 0.0, 0.0, 0.0) };
-    expected(&near.rect, moments[near.frame].time, late.next().map(|k| (&k.rect, moments[k.frame].time)), time)
+    let Some(near) = late.next() else {
+        return Rect::new(0.0, 0.0, 0.0, 0.0);
+    };
+    expected(
+        &near.rect,
+        moments[near.frame].time,
+        late.next().map(|k| (&k.rect, moments[k.frame].time)),
+        time,
+    )
 }
 
 /// Follows a chain backwards through faint sightings.
 fn back(chain: &mut Chain, moments: &[Moment], taken: &mut [Vec<bool>], options: &Options) {
-    let Some(first) = chain.knots.first().copied() else { return };
+    let Some(first) = chain.knots.first().copied() else {
+        return;
+    };
     let scene = moments[first.frame].scene;
     let mut earlier: Vec<Knot> = Vec::new();
     for frame in (0..first.frame).rev() {
         let moment = &moments[frame];
         let near = earlier.last().copied().unwrap_or(first);
-        if moment.scene != scene || moments[near.frame].time - moment.time > f64::from(options.gap) {
+        if moment.scene != scene || moments[near.frame].time - moment.time > f64::from(options.gap)
+        {
             break;
         }
-        let Some(sightings) = &moment.sightings else { continue };
+        let Some(sightings) = &moment.sightings else {
+            continue;
+        };
         let far = match earlier.len() {
             0 => chain.knots.get(1).copied(),
             1 => Some(first),
             n => Some(earlier[n - 2]),
         };
-        let place = expected(&near.rect, moments[near.frame].time, far.as_ref().map(|k| (&k.rect, moments[k.frame].time)), moment.time);
+        let place = expected(
+            &near.rect,
+            moments[near.frame].time,
+            far.as_ref().map(|k| (&k.rect, moments[k.frame].time)),
+            moment.time,
+        );
         let best = sightings
             .iter()
             .enumerate()
             .filter(|(i, _)| !taken[frame][*i])
-            .map(|(i, s)| (i, Knot { frame, rect: moved(&s.rect, -moment.shift.0, -moment.shift.1), score: s.score, strength: s.strength }))
+            .map(|(i, s)| {
+                (
+                    i,
+                    Knot {
+                        frame,
+                        rect: moved(&s.rect, -moment.shift.0, -moment.shift.1),
+                        score: s.score,
+                    },
+                )
+            })
             .map(|(i, k)| (overlap(&k.rect, &place), i, k))
             .filter(|(o, _, _)| *o >= options.overlap)
             .max_by(|a, b| a.0.total_cmp(&b.0));

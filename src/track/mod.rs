@@ -26,16 +26,6 @@ pub struct Options {
     pub hold: f32,
     /// Least overlap (IoU, of boxes enlarged by half) with where a face is expected.
     pub overlap: f32,
-    /// A track is proven if its strongest sighting is at least so strong …
-    pub proof: f32,
-    /// … or if the strengths of all its sightings come to so much.
-    pub proof_sum: f32,
-    /// Tracks that are not proven are broken up where they are not seen for longer than this …
-    pub weak_gap: f32,
-    /// … and their parts held so long.
-    pub weak_hold: f32,
-    /// Sightings of tracks that are not proven count from this strength on.
-    pub weak_strength: f32,
     /// A box grows by this factor a second away from the nearest sighting.
     pub growth: f32,
     /// Boxes grow by at most this factor.
@@ -44,7 +34,13 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Self { gap: 1.5, hold: 0.7, overlap: 0.15, proof: 3.0, proof_sum: 12.0, weak_gap: 0.25, weak_hold: 0.1, weak_strength: 1.0, growth: 0.8, most_growth: 1.6 }
+        Self {
+            gap: 1.5,
+            hold: 0.7,
+            overlap: 0.15,
+            growth: 0.4,
+            most_growth: 1.6,
+        }
     }
 }
 
@@ -68,16 +64,20 @@ pub struct Sighting {
     pub rect: Rect,
     /// The detector's score.
     pub score: f32,
-    /// The score as a share of what the rule for photos asks of a box of this size. From 1 on it
-    /// begins a track; below, it can only continue one.
+    /// The score as a share of what a box of this size needs to begin a track. From 1 on it begins
+    /// one; below, it can only continue one.
     pub strength: f32,
 }
 
 impl Sighting {
-    /// From the detector. `threshold`: the score that the rule for photos asks for.
+    /// From the detector. `threshold`: the score that begins a track.
     #[must_use]
     pub fn new(face: &Face, threshold: f32) -> Self {
-        Self { rect: face.rect, score: face.score, strength: face.score / threshold.max(1e-6) }
+        Self {
+            rect: face.rect,
+            score: face.score,
+            strength: face.score / threshold.max(1e-6),
+        }
     }
 
     /// Whether it begins a track.
@@ -99,17 +99,28 @@ impl Tracker {
     /// For frames of this size in pixels.
     #[must_use]
     pub const fn new(options: Options, size: (u32, u32)) -> Self {
-        Self { options, size, moments: Vec::new() }
+        Self {
+            options,
+            size,
+            moments: Vec::new(),
+        }
     }
 
     /// The next frame. `motion`: since the one before, `None` for the first.
     pub fn push(&mut self, time: f64, motion: Option<Motion>, sightings: Option<Vec<Sighting>>) {
         let (shift, scene) = match (self.moments.last(), motion) {
-            (Some(last), Some(m)) if !m.cut => ((last.shift.0 + m.dx, last.shift.1 + m.dy), last.scene),
+            (Some(last), Some(m)) if !m.cut => {
+                ((last.shift.0 + m.dx, last.shift.1 + m.dy), last.scene)
+            }
             (Some(last), _) => ((0.0, 0.0), last.scene + 1),
             (None, _) => ((0.0, 0.0), 0),
         };
-        self.moments.push(Moment { time, shift, scene, sightings });
+        self.moments.push(Moment {
+            time,
+            shift,
+            scene,
+            sightings,
+        });
     }
 
     /// Frames so far.

@@ -7,6 +7,7 @@
 mod jpeg;
 mod mp4;
 mod png;
+mod webm;
 
 use std::fmt;
 
@@ -134,8 +135,19 @@ pub fn inspect(bytes: &[u8]) -> Inspection {
     } else if bytes.starts_with(png::SIGNATURE) {
         (Some(Format::Png), png::inspect(bytes, &mut findings))
     } else if bytes.get(4..8) == Some(b"ftyp") {
-        let film = mp4::inspect(&mut std::io::Cursor::new(bytes), bytes.len() as u64, &mut findings);
+        let film = mp4::inspect(
+            &mut std::io::Cursor::new(bytes),
+            bytes.len() as u64,
+            &mut findings,
+        );
         (Some(Format::Mp4), film.size)
+    } else if bytes.starts_with(&webm::SIGNATURE) {
+        let film = webm::inspect(
+            &mut std::io::Cursor::new(bytes),
+            bytes.len() as u64,
+            &mut findings,
+        );
+        (Some(Format::WebM), film.size)
     } else {
         (None, None)
     };
@@ -201,23 +213,47 @@ pub fn check_clip(file: &std::fs::File, expected: &Expected) -> Result<(), Verif
     let mut findings = Findings::default();
     let length = file.metadata().map_or(0, |m| m.len());
     let mut reader = std::io::BufReader::with_capacity(1 << 16, file);
-    let film = mp4::inspect(&mut reader, length, &mut findings);
+    let film = match expected.format {
+        Format::WebM => webm::inspect(&mut reader, length, &mut findings),
+        _ => mp4::inspect(&mut reader, length, &mut findings),
+    };
     let mut wrong = |what: String| findings.add(LeakKind::Malformed, what, 0..length as usize);
     if film.size != Some(expected.size) {
-        wrong(format!("not {} × {} pixels", expected.size.0, expected.size.1));
+        wrong(format!(
+            "not {} × {} pixels",
+            expected.size.0, expected.size.1
+        ));
     }
     if film.times.len() != expected.times.len() {
-        wrong(format!("{} pictures instead of {}", film.times.len(), expected.times.len()));
+        wrong(format!(
+            "{} pictures instead of {}",
+            film.times.len(),
+            expected.times.len()
+        ));
     }
-    let late = film.times.iter().zip(&expected.times).find(|(a, b)| (*a - *b).abs() > MOST_LATE);
+    let late = film
+        .times
+        .iter()
+        .zip(&expected.times)
+        .find(|(a, b)| (*a - *b).abs() > MOST_LATE);
     if let Some((is, due)) = late {
         wrong(format!("a picture at {is:.4} s instead of {due:.4} s"));
     }
     if (film.end - expected.end).abs() > MOST_LATE {
-        wrong(format!("an end at {:.4} s instead of {:.4} s", film.end, expected.end));
+        wrong(format!(
+            "an end at {:.4} s instead of {:.4} s",
+            film.end, expected.end
+        ));
     }
     if film.sound != expected.sound {
-        wrong(format!("{} tracks of sound instead of {}", film.sound, expected.sound));
+        wrong(format!(
+            "{} tracks of sound instead of {}",
+            film.sound, expected.sound
+        ));
     }
-    if findings.0.is_empty() { Ok(()) } else { Err(VerifyError { leaks: findings.0 }) }
+    if findings.0.is_empty() {
+        Ok(())
+    } else {
+        Err(VerifyError { leaks: findings.0 })
+    }
 }

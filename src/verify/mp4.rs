@@ -62,15 +62,23 @@ fn place(file: &mut dyn SourceObject, at: u64, limit: u64) -> Option<Place> {
     let small = u64::from(u32::from_be_bytes(head[..4].try_into().ok()?));
     let name = head[4..].try_into().ok()?;
     let (size, header) = if small == 1 {
-        (u64::from_be_bytes(bytes_at(file, at + 8, 8)?.try_into().ok()?), 16)
+        (
+            u64::from_be_bytes(bytes_at(file, at + 8, 8)?.try_into().ok()?),
+            16,
+        )
     } else {
         (small, 8)
     };
     let end = at.checked_add(size)?;
-    (size >= header && end <= limit).then_some(Place { name, start: at, body: at + header, end })
+    (size >= header && end <= limit).then_some(Place {
+        name,
+        start: at,
+        body: at + header,
+        end,
+    })
 }
 
-fn range(from: u64, to: u64) -> std::ops::Range<usize> {
+pub(super) fn range(from: u64, to: u64) -> std::ops::Range<usize> {
     from as usize..to as usize
 }
 
@@ -78,7 +86,11 @@ pub(super) fn inspect(file: &mut dyn SourceObject, length: u64, findings: &mut F
     let (mut moov, mut data, mut at) = (None, Vec::new(), 0);
     while at < length {
         let Some(p) = place(file, at, length) else {
-            findings.add(LeakKind::Trailing, "bytes that are no box", range(at, length));
+            findings.add(
+                LeakKind::Trailing,
+                "bytes that are no box",
+                range(at, length),
+            );
             break;
         };
         match &p.name {
@@ -97,11 +109,18 @@ pub(super) fn inspect(file: &mut dyn SourceObject, length: u64, findings: &mut F
         return film;
     };
     let Some(bytes) = bytes_at(file, moov.body, (moov.end - moov.body) as usize) else {
-        findings.add(LeakKind::Malformed, "an index that can't be read", range(moov.start, moov.end));
+        findings.add(
+            LeakKind::Malformed,
+            "an index that can't be read",
+            range(moov.start, moov.end),
+        );
         return film;
     };
     let mut samples = Vec::new();
-    let mut walk = Walk { findings, base: moov.body };
+    let mut walk = Walk {
+        findings,
+        base: moov.body,
+    };
     let atoms = walk.boxes(&bytes, 0);
     walk.once(&atoms, &["mvhd"], range(moov.start, moov.end));
     let (mut movie, mut pictures) = (1, 0);
@@ -119,7 +138,11 @@ pub(super) fn inspect(file: &mut dyn SourceObject, length: u64, findings: &mut F
         }
     }
     if pictures != 1 {
-        findings.add(LeakKind::SecondPicture, format!("{pictures} tracks of pictures"), range(moov.start, moov.end));
+        findings.add(
+            LeakKind::SecondPicture,
+            format!("{pictures} tracks of pictures"),
+            range(moov.start, moov.end),
+        );
     }
     tiles(&samples, &data, findings);
     for table in &samples {
@@ -129,7 +152,9 @@ pub(super) fn inspect(file: &mut dyn SourceObject, length: u64, findings: &mut F
 }
 
 fn brands(file: &mut dyn SourceObject, p: &Place, findings: &mut Findings) {
-    const KNOWN: [&[u8; 4]; 9] = [b"isom", b"iso2", b"avc1", b"mp41", b"iso4", b"iso5", b"iso6", b"av01", b"hvc1"];
+    const KNOWN: [&[u8; 4]; 9] = [
+        b"isom", b"iso2", b"avc1", b"mp41", b"iso4", b"iso5", b"iso6", b"av01", b"hvc1",
+    ];
     let length = (p.end - p.body).min(64) as usize;
     let body = bytes_at(file, p.body, length).unwrap_or_default();
     let known = |b: &[u8]| KNOWN.iter().any(|k| *k == b);
@@ -138,7 +163,11 @@ fn brands(file: &mut dyn SourceObject, p: &Place, findings: &mut Findings) {
         && body.get(..4).is_some_and(known)
         && body.get(8..).is_some_and(|rest| rest.chunks(4).all(known));
     if !right {
-        findings.add(LeakKind::Unknown, "brands that are not the usual ones", range(p.start, p.end));
+        findings.add(
+            LeakKind::Unknown,
+            "brands that are not the usual ones",
+            range(p.start, p.end),
+        );
     }
 }
 
@@ -156,7 +185,10 @@ fn unlisted(name: &[u8; 4], whole: std::ops::Range<usize>, findings: &mut Findin
 
 /// Every byte of the data belongs to exactly one sample.
 fn tiles(tables: &[Table], data: &[Place], findings: &mut Findings) {
-    let mut parts: Vec<(u64, u64)> = tables.iter().flat_map(|t| t.chunks.iter().copied()).collect();
+    let mut parts: Vec<(u64, u64)> = tables
+        .iter()
+        .flat_map(|t| t.chunks.iter().copied())
+        .collect();
     parts.sort_unstable();
     let mut parts = parts.into_iter().peekable();
     for p in data {
@@ -167,20 +199,40 @@ fn tiles(tables: &[Table], data: &[Place], findings: &mut Findings) {
             }
             parts.next();
             if from > at {
-                findings.add(LeakKind::Between, "data that no sample uses", range(at, from));
+                findings.add(
+                    LeakKind::Between,
+                    "data that no sample uses",
+                    range(at, from),
+                );
             } else if from < at {
-                findings.add(LeakKind::Malformed, "samples that share data", range(from, at));
+                findings.add(
+                    LeakKind::Malformed,
+                    "samples that share data",
+                    range(from, at),
+                );
             }
             at = at.max(to);
         }
         if at < p.end {
-            findings.add(LeakKind::Between, "data that no sample uses", range(at, p.end));
+            findings.add(
+                LeakKind::Between,
+                "data that no sample uses",
+                range(at, p.end),
+            );
         } else if at > p.end {
-            findings.add(LeakKind::Malformed, "samples beyond the data", range(p.end, at));
+            findings.add(
+                LeakKind::Malformed,
+                "samples beyond the data",
+                range(p.end, at),
+            );
         }
     }
     if let Some((from, to)) = parts.next() {
-        findings.add(LeakKind::Malformed, "samples outside the data", range(from, to));
+        findings.add(
+            LeakKind::Malformed,
+            "samples outside the data",
+            range(from, to),
+        );
     }
 }
 
@@ -200,15 +252,27 @@ impl Inner<'_> {
     }
 
     fn u16(&self, at: usize) -> Option<u16> {
-        self.body.get(at..at + 2)?.try_into().ok().map(u16::from_be_bytes)
+        self.body
+            .get(at..at + 2)?
+            .try_into()
+            .ok()
+            .map(u16::from_be_bytes)
     }
 
     fn u32(&self, at: usize) -> Option<u32> {
-        self.body.get(at..at + 4)?.try_into().ok().map(u32::from_be_bytes)
+        self.body
+            .get(at..at + 4)?
+            .try_into()
+            .ok()
+            .map(u32::from_be_bytes)
     }
 
     fn u64(&self, at: usize) -> Option<u64> {
-        self.body.get(at..at + 8)?.try_into().ok().map(u64::from_be_bytes)
+        self.body
+            .get(at..at + 8)?
+            .try_into()
+            .ok()
+            .map(u64::from_be_bytes)
     }
 
     fn wide(&self) -> bool {
@@ -216,7 +280,9 @@ impl Inner<'_> {
     }
 
     fn zero(&self, from: usize, to: usize) -> bool {
-        self.body.get(from..to).is_some_and(|b| b.iter().all(|&b| b == 0))
+        self.body
+            .get(from..to)
+            .is_some_and(|b| b.iter().all(|&b| b == 0))
     }
 }
 
@@ -233,22 +299,42 @@ impl Walk<'_> {
     fn boxes<'a>(&mut self, bytes: &'a [u8], at: usize) -> Vec<Inner<'a>> {
         let (mut all, mut i) = (Vec::new(), 0);
         while i < bytes.len() {
-            let size = bytes.get(i..i + 8).map(|h| u32::from_be_bytes([h[0], h[1], h[2], h[3]]) as usize);
-            let end = size.and_then(|s| (s >= 8).then(|| i.checked_add(s)).flatten()).filter(|&e| e <= bytes.len());
+            let size = bytes
+                .get(i..i + 8)
+                .map(|h| u32::from_be_bytes([h[0], h[1], h[2], h[3]]) as usize);
+            let end = size
+                .and_then(|s| (s >= 8).then(|| i.checked_add(s)).flatten())
+                .filter(|&e| e <= bytes.len());
             let Some(end) = end else {
                 let start = self.base as usize + at;
-                self.findings.add(LeakKind::Malformed, "bytes that are no box", start + i..start + bytes.len());
+                self.findings.add(
+                    LeakKind::Malformed,
+                    "bytes that are no box",
+                    start + i..start + bytes.len(),
+                );
                 break;
             };
-            all.push(Inner { name: [bytes[i + 4], bytes[i + 5], bytes[i + 6], bytes[i + 7]], at: at + i, body: &bytes[i + 8..end] });
+            all.push(Inner {
+                name: [bytes[i + 4], bytes[i + 5], bytes[i + 6], bytes[i + 7]],
+                at: at + i,
+                body: &bytes[i + 8..end],
+            });
             i = end;
         }
         all
     }
 
     /// The boxes of `atom`, all of them on the list, each once; the findings name others.
-    fn listed<'a>(&mut self, atom: &Inner<'a>, skip: usize, needed: &[&str], allowed: &[&str]) -> Vec<Inner<'a>> {
-        let Some(body) = atom.body.get(skip..) else { return Vec::new() };
+    fn listed<'a>(
+        &mut self,
+        atom: &Inner<'a>,
+        skip: usize,
+        needed: &[&str],
+        allowed: &[&str],
+    ) -> Vec<Inner<'a>> {
+        let Some(body) = atom.body.get(skip..) else {
+            return Vec::new();
+        };
         let all = self.boxes(body, atom.at + 8 + skip);
         for inner in &all {
             let name = std::str::from_utf8(&inner.name).unwrap_or("");
@@ -265,21 +351,31 @@ impl Walk<'_> {
     fn once(&mut self, all: &[Inner<'_>], needed: &[&str], whole: std::ops::Range<usize>) {
         for name in needed {
             if all.iter().filter(|a| a.name == name.as_bytes()).count() != 1 {
-                self.findings.add(LeakKind::Malformed, format!("not one box '{name}'"), whole.clone());
+                self.findings.add(
+                    LeakKind::Malformed,
+                    format!("not one box '{name}'"),
+                    whole.clone(),
+                );
             }
         }
     }
 
     fn wrong(&mut self, atom: &Inner<'_>, what: &str) {
-        self.findings.add(LeakKind::Malformed, what, atom.range(self.base));
+        self.findings
+            .add(LeakKind::Malformed, what, atom.range(self.base));
     }
 
     fn comment(&mut self, atom: &Inner<'_>, what: &str) {
-        self.findings.add(LeakKind::Comment, what, atom.range(self.base));
+        self.findings
+            .add(LeakKind::Comment, what, atom.range(self.base));
     }
 
     fn matrix(&mut self, atom: &Inner<'_>, at: usize) {
-        if !UPRIGHT.iter().enumerate().all(|(i, v)| atom.u32(at + 4 * i) == Some(*v)) {
+        if !UPRIGHT
+            .iter()
+            .enumerate()
+            .all(|(i, v)| atom.u32(at + 4 * i) == Some(*v))
+        {
             self.wrong(atom, "a picture that is to be turned");
         }
     }
@@ -291,7 +387,10 @@ impl Walk<'_> {
         if !atom.zero(4, 4 + times) {
             self.comment(atom, "times of making");
         }
-        let plain = atom.u32(rest) == Some(0x10000) && atom.u16(rest + 4) == Some(0x100) && atom.zero(rest + 6, rest + 16) && atom.zero(rest + 52, rest + 76);
+        let plain = atom.u32(rest) == Some(0x10000)
+            && atom.u16(rest + 4) == Some(0x100)
+            && atom.zero(rest + 6, rest + 16)
+            && atom.zero(rest + 52, rest + 76);
         if !plain || atom.body.len() != rest + 80 {
             self.wrong(atom, "an unusual header");
         }
@@ -313,20 +412,30 @@ impl Walk<'_> {
         self.matrix(&tkhd, rest + 16);
         let mdia = all[get(&all, b"mdia")?];
         let inside = self.listed(&mdia, 0, &["mdhd", "hdlr", "minf"], &[]);
-        let (mdhd, hdlr, minf) = (inside[get(&inside, b"mdhd")?], inside[get(&inside, b"hdlr")?], inside[get(&inside, b"minf")?]);
+        let (mdhd, hdlr, minf) = (
+            inside[get(&inside, b"mdhd")?],
+            inside[get(&inside, b"hdlr")?],
+            inside[get(&inside, b"minf")?],
+        );
         let times = if mdhd.wide() { 16 } else { 8 };
         if !mdhd.zero(4, 4 + times) {
             self.comment(&mdhd, "times of making");
         }
         let scale = mdhd.u32(4 + times)?.max(1);
-        if mdhd.body.len() != if mdhd.wide() { 36 } else { 24 } || !matches!(mdhd.u16(mdhd.body.len() - 4), Some(0x55C4 | 0)) {
+        if mdhd.body.len() != if mdhd.wide() { 36 } else { 24 }
+            || !matches!(mdhd.u16(mdhd.body.len() - 4), Some(0x55C4 | 0))
+        {
             self.comment(&mdhd, "a language");
         }
         let video = match hdlr.body.get(8..12)? {
             b"vide" => true,
             b"soun" => false,
             _ => {
-                self.findings.add(LeakKind::Unknown, "a track that is neither picture nor sound", atom.range(self.base));
+                self.findings.add(
+                    LeakKind::Unknown,
+                    "a track that is neither picture nor sound",
+                    atom.range(self.base),
+                );
                 return None;
             }
         };
@@ -346,14 +455,23 @@ impl Walk<'_> {
     fn dinf(&mut self, dinf: &Inner<'_>) {
         let inside = self.listed(dinf, 0, &["dref"], &[]);
         // One entry: the data is in this file.
-        let own = inside.first().is_some_and(|d| d.body == *b"\0\0\0\0\0\0\0\x01\0\0\0\x0Curl \0\0\0\x01");
+        let own = inside
+            .first()
+            .is_some_and(|d| d.body == *b"\0\0\0\0\0\0\0\x01\0\0\0\x0Curl \0\0\0\x01");
         if !own {
             self.wrong(dinf, "data in another file");
         }
     }
 
     /// The edit list: no picture is hidden, of the sound only what the coder needs to begin.
-    fn shown(&mut self, edts: Option<Inner<'_>>, table: &Table, video: bool, (scale, movie): (u32, u32), film: &mut Film) {
+    fn shown(
+        &mut self,
+        edts: Option<Inner<'_>>,
+        table: &Table,
+        video: bool,
+        (scale, movie): (u32, u32),
+        film: &mut Film,
+    ) {
         let (mut wait, mut from, mut lasts) = (0u64, 0u64, None);
         if let Some(edts) = edts {
             let inside = self.listed(&edts, 0, &["elst"], &[]);
@@ -366,9 +484,15 @@ impl Walk<'_> {
             for i in 0..count.min(3) {
                 let at = 8 + i * step;
                 let (duration, media) = if elst.wide() {
-                    (elst.u64(at).unwrap_or(0), elst.u64(at + 8).unwrap_or(0) as i64)
+                    (
+                        elst.u64(at).unwrap_or(0),
+                        elst.u64(at + 8).unwrap_or(0) as i64,
+                    )
                 } else {
-                    (elst.u32(at).unwrap_or(0).into(), i64::from(elst.u32(at + 4).unwrap_or(0) as i32))
+                    (
+                        elst.u32(at).unwrap_or(0).into(),
+                        i64::from(elst.u32(at + 4).unwrap_or(0) as i32),
+                    )
                 };
                 if elst.u32(at + step - 4) != Some(0x10000) {
                     self.wrong(elst, "an edit that changes the speed");
@@ -376,17 +500,36 @@ impl Walk<'_> {
                 match (media < 0, i + 1 == count) {
                     (true, false) if i == 0 => wait = duration,
                     (false, true) => (from, lasts) = (media as u64, Some(duration)),
-                    _ => self.findings.add(LeakKind::HiddenPixels, "several edits", elst.range(self.base)),
+                    _ => self.findings.add(
+                        LeakKind::HiddenPixels,
+                        "several edits",
+                        elst.range(self.base),
+                    ),
                 }
             }
         }
-        let hidden = if video { from > table.first } else { from > MOST_PRIMING };
+        let hidden = if video {
+            from > table.first
+        } else {
+            from > MOST_PRIMING
+        };
         // Rounding of the film's units; the last block of sound is longer than the sound.
-        let slack = if video { u64::from(movie / 1000 + 1) } else { u64::from(movie) * MOST_PRIMING / u64::from(scale) };
-        let whole = (table.duration.saturating_sub(from) as u128 * u128::from(movie) / u128::from(scale)) as u64;
+        let slack = if video {
+            u64::from(movie / 1000 + 1)
+        } else {
+            u64::from(movie) * MOST_PRIMING / u64::from(scale)
+        };
+        let whole = (table.duration.saturating_sub(from) as u128 * u128::from(movie)
+            / u128::from(scale)) as u64;
         let cut = lasts.is_some_and(|d| d > 0 && d + slack < whole);
-        if (hidden || cut) && let Some(edts) = edts {
-            self.findings.add(LeakKind::HiddenPixels, "samples that are not shown", edts.range(self.base));
+        if (hidden || cut)
+            && let Some(edts) = edts
+        {
+            self.findings.add(
+                LeakKind::HiddenPixels,
+                "samples that are not shown",
+                edts.range(self.base),
+            );
         }
         if video {
             let start = wait as f64 / f64::from(movie);

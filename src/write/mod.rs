@@ -140,16 +140,25 @@ impl Pending {
     ///
     /// # Errors
     /// [`WriteError`].
-    pub fn create<E: std::error::Error + 'static>(path: &Path, overwrite: bool) -> Result<Self, WriteError<E>> {
+    pub fn create<E: std::error::Error + 'static>(
+        path: &Path,
+        overwrite: bool,
+    ) -> Result<Self, WriteError<E>> {
         let folder = folder_of(path);
         std::fs::create_dir_all(&folder)?;
         match std::fs::symlink_metadata(path) {
-            Ok(meta) if meta.is_dir() || !(meta.is_file() || meta.is_symlink()) => return Err(WriteError::NotAFile),
+            Ok(meta) if meta.is_dir() || !(meta.is_file() || meta.is_symlink()) => {
+                return Err(WriteError::NotAFile);
+            }
             Ok(_) if !overwrite => return Err(WriteError::Exists),
             _ => {}
         }
         let temporary = temporary::Temporary::create(&folder, overwrite)?;
-        Ok(Self { temporary, target: path.to_path_buf(), overwrite })
+        Ok(Self {
+            temporary,
+            target: path.to_path_buf(),
+            overwrite,
+        })
     }
 
     /// The open file, for reading and writing.

@@ -28,24 +28,40 @@ const SOUNDS: [&str; 2] = ["esds", "dOps"];
 
 impl Walk<'_> {
     pub(super) fn stbl(&mut self, stbl: &Inner<'_>, video: bool, film: &mut Film) -> Option<Table> {
-        let allowed = ["stss", "ctts", "stco", "co64", "sgpd", "sbgp"];
+        let allowed = ["stss", "ctts", "stco", "co64", "sgpd", "sbgp", "sdtp"];
         let all = self.listed(stbl, 0, &["stsd", "stts", "stsc", "stsz"], &allowed);
         let get = |name: &[u8; 4]| all.iter().find(|a| a.name == *name);
         for group in all.iter().filter(|a| matches!(&a.name, b"sgpd" | b"sbgp")) {
             self.group(group);
         }
+        // A byte a sample: which ones others depend on.
+        if let Some(sdtp) = get(b"sdtp")
+            && get(b"stsz").and_then(|z| z.u32(8))
+                != u32::try_from(sdtp.body.len().saturating_sub(4)).ok()
+        {
+            self.wrong(sdtp, "a table of the wrong length");
+        }
         let units = self.stsd(get(b"stsd")?, video, film)?;
         let sizes = self.sizes(get(b"stsz")?)?;
         let offsets = match (get(b"stco"), get(b"co64")) {
-            (Some(a), None) => self.counted(a, 4).map(|n| (0..n).filter_map(|i| a.u32(8 + 4 * i).map(u64::from)).collect::<Vec<_>>()),
-            (None, Some(a)) => self.counted(a, 8).map(|n| (0..n).filter_map(|i| a.u64(8 + 8 * i)).collect()),
+            (Some(a), None) => self.counted(a, 4).map(|n| {
+                (0..n)
+                    .filter_map(|i| a.u32(8 + 4 * i).map(u64::from))
+                    .collect::<Vec<_>>()
+            }),
+            (None, Some(a)) => self
+                .counted(a, 8)
+                .map(|n| (0..n).filter_map(|i| a.u64(8 + 8 * i)).collect()),
             _ => None,
         };
         let Some(offsets) = offsets else {
             self.wrong(stbl, "no list of chunks");
             return None;
         };
-        let mut table = Table { units, ..Table::default() };
+        let mut table = Table {
+            units,
+            ..Table::default()
+        };
         self.spread(get(b"stsc")?, &offsets, &sizes, &mut table);
         self.times(get(b"stts")?, get(b"ctts"), sizes.len(), &mut table);
         Some(table)
@@ -65,7 +81,11 @@ impl Walk<'_> {
     fn group(&mut self, atom: &Inner<'_>) {
         let roll = atom.body.get(4..8) == Some(b"roll");
         if !roll || atom.body.len() > 32 {
-            self.findings.add(LeakKind::Unknown, "groups of samples", atom.range(self.base));
+            self.findings.add(
+                LeakKind::Unknown,
+                "groups of samples",
+                atom.range(self.base),
+            );
         }
     }
 
@@ -76,15 +96,31 @@ impl Walk<'_> {
             self.wrong(stsz, "a table of the wrong length");
             return None;
         }
-        Some((0..count).filter_map(|i| if same == 0 { stsz.u32(12 + 4 * i) } else { Some(same) }).collect())
+        Some(
+            (0..count)
+                .filter_map(|i| {
+                    if same == 0 {
+                        stsz.u32(12 + 4 * i)
+                    } else {
+                        Some(same)
+                    }
+                })
+                .collect(),
+        )
     }
 
     fn spread(&mut self, stsc: &Inner<'_>, offsets: &[u64], sizes: &[u32], table: &mut Table) {
-        let Some(runs) = self.counted(stsc, 12) else { return };
+        let Some(runs) = self.counted(stsc, 12) else {
+            return;
+        };
         let mut sizes = sizes.iter();
         let mut run = 0;
         for (index, &offset) in offsets.iter().enumerate() {
-            while run + 1 < runs && stsc.u32(8 + 12 * (run + 1)).is_some_and(|first| first as usize <= index + 1) {
+            while run + 1 < runs
+                && stsc
+                    .u32(8 + 12 * (run + 1))
+                    .is_some_and(|first| first as usize <= index + 1)
+            {
                 run += 1;
             }
             if stsc.u32(8 + 12 * run + 8) != Some(1) {
@@ -92,7 +128,10 @@ impl Walk<'_> {
                 return;
             }
             let mut at = offset;
-            for size in sizes.by_ref().take(stsc.u32(8 + 12 * run + 4).unwrap_or(0) as usize) {
+            for size in sizes
+                .by_ref()
+                .take(stsc.u32(8 + 12 * run + 4).unwrap_or(0) as usize)
+            {
                 table.samples.push((at, *size));
                 at = at.saturating_add(u64::from(*size));
             }
@@ -103,11 +142,22 @@ impl Walk<'_> {
         }
     }
 
-    fn times(&mut self, stts: &Inner<'_>, ctts: Option<&Inner<'_>>, samples: usize, table: &mut Table) {
-        let Some(runs) = self.counted(stts, 8) else { return };
+    fn times(
+        &mut self,
+        stts: &Inner<'_>,
+        ctts: Option<&Inner<'_>>,
+        samples: usize,
+        table: &mut Table,
+    ) {
+        let Some(runs) = self.counted(stts, 8) else {
+            return;
+        };
         let mut at = 0u64;
         for i in 0..runs {
-            let (count, delta) = (stts.u32(8 + 8 * i).unwrap_or(0), stts.u32(12 + 8 * i).unwrap_or(0));
+            let (count, delta) = (
+                stts.u32(8 + 8 * i).unwrap_or(0),
+                stts.u32(12 + 8 * i).unwrap_or(0),
+            );
             for _ in 0..(count as usize).min(samples - table.times.len().min(samples)) {
                 table.times.push(at);
                 at += u64::from(delta);
@@ -122,7 +172,10 @@ impl Walk<'_> {
         {
             let mut index = 0;
             for i in 0..runs {
-                let (count, shift) = (ctts.u32(8 + 8 * i).unwrap_or(0), ctts.u32(12 + 8 * i).unwrap_or(0) as i32);
+                let (count, shift) = (
+                    ctts.u32(8 + 8 * i).unwrap_or(0),
+                    ctts.u32(12 + 8 * i).unwrap_or(0) as i32,
+                );
                 for time in table.times.iter_mut().skip(index).take(count as usize) {
                     *time = time.saturating_add_signed(shift.into());
                 }
@@ -180,9 +233,15 @@ impl Walk<'_> {
                 }
                 // Numbers for the colours, no profile.
                 b"colr" if inner.body.get(..4) != Some(b"nclx") || inner.body.len() != 11 => {
-                    self.findings.add(LeakKind::ColourProfile, "a colour profile", inner.range(self.base));
+                    self.findings.add(
+                        LeakKind::ColourProfile,
+                        "a colour profile",
+                        inner.range(self.base),
+                    );
                 }
-                b"esds" | b"dOps" if inner.body.len() > 64 => self.wrong(&inner, "more than parameters"),
+                b"esds" | b"dOps" if inner.body.len() > 64 => {
+                    self.wrong(&inner, "more than parameters")
+                }
                 _ => {}
             }
         }
@@ -191,6 +250,10 @@ impl Walk<'_> {
 }
 
 fn unlisted_codec(name: &[u8; 4], entry: &Inner<'_>, walk: &mut Walk<'_>) {
-    let what = format!("samples of a kind that is not looked into ('{}')", name.escape_ascii());
-    walk.findings.add(LeakKind::Unknown, what, entry.range(walk.base));
+    let what = format!(
+        "samples of a kind that is not looked into ('{}')",
+        name.escape_ascii()
+    );
+    walk.findings
+        .add(LeakKind::Unknown, what, entry.range(walk.base));
 }

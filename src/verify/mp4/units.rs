@@ -18,13 +18,20 @@ pub(super) enum Units {
 }
 
 impl Units {
-    pub(super) fn check(self, file: &mut dyn SourceObject, samples: &[(u64, u32)], findings: &mut Findings) {
+    pub(super) fn check(
+        self,
+        file: &mut dyn SourceObject,
+        samples: &[(u64, u32)],
+        findings: &mut Findings,
+    ) {
         if self == Self::Whole {
             return;
         }
         for &(at, size) in samples {
             // A sample that can't be read lies outside the data, which is found elsewhere.
-            let Some(bytes) = bytes_at(file, at, size as usize) else { continue };
+            let Some(bytes) = bytes_at(file, at, size as usize) else {
+                continue;
+            };
             let fault = match self {
                 Self::Avc(length) => nal(&bytes, length, |b| avc(b[0])),
                 Self::Hevc(length) => nal(&bytes, length, |b| hevc(b[0])),
@@ -64,9 +71,16 @@ const fn hevc(head: u8) -> Option<Fault> {
 fn nal(bytes: &[u8], length: usize, unit: impl Fn(&[u8]) -> Option<Fault>) -> Option<Fault> {
     let mut at = 0;
     while at < bytes.len() {
-        let Some(head) = bytes.get(at..at + length) else { return Some(BROKEN) };
+        let Some(head) = bytes.get(at..at + length) else {
+            return Some(BROKEN);
+        };
         let size = head.iter().fold(0usize, |n, b| n << 8 | usize::from(*b));
-        let Some(body) = bytes.get(at + length..at + length + size).filter(|b| !b.is_empty()) else { return Some(BROKEN) };
+        let Some(body) = bytes
+            .get(at + length..at + length + size)
+            .filter(|b| !b.is_empty())
+        else {
+            return Some(BROKEN);
+        };
         if let Some(fault) = unit(body) {
             return Some(fault);
         }
@@ -91,7 +105,9 @@ fn obus(bytes: &[u8]) -> Option<Fault> {
         }
         let (mut size, mut shift) = (0usize, 0);
         loop {
-            let Some(&byte) = bytes.get(at) else { return Some(BROKEN) };
+            let Some(&byte) = bytes.get(at) else {
+                return Some(BROKEN);
+            };
             at += 1;
             size |= usize::from(byte & 0x7F) << shift;
             shift += 7;
@@ -116,7 +132,12 @@ pub(super) fn avcc(b: &[u8]) -> bool {
     let mut at = 6;
     let sets = |count: u8, kind: u8, at: &mut usize| {
         (0..count).all(|_| {
-            let Some(size) = b.get(*at..*at + 2).map(|s| usize::from(u16::from_be_bytes([s[0], s[1]]))) else { return false };
+            let Some(size) = b
+                .get(*at..*at + 2)
+                .map(|s| usize::from(u16::from_be_bytes([s[0], s[1]])))
+            else {
+                return false;
+            };
             let right = b.get(*at + 2).is_some_and(|h| h & 0x1F == kind);
             *at += 2 + size;
             right && *at <= b.len()
@@ -125,7 +146,9 @@ pub(super) fn avcc(b: &[u8]) -> bool {
     if !sets(count & 0x1F, 7, &mut at) {
         return false;
     }
-    let Some(&count) = b.get(at) else { return false };
+    let Some(&count) = b.get(at) else {
+        return false;
+    };
     at += 1;
     if !sets(count, 8, &mut at) {
         return false;
@@ -136,16 +159,22 @@ pub(super) fn avcc(b: &[u8]) -> bool {
 
 /// Whether an H.265 configuration holds its parameters and nothing else.
 pub(super) fn hvcc(b: &[u8]) -> bool {
-    let Some(&arrays) = b.get(22) else { return false };
+    let Some(&arrays) = b.get(22) else {
+        return false;
+    };
     let mut at = 23;
     for _ in 0..arrays {
-        let Some(head) = b.get(at..at + 3) else { return false };
+        let Some(head) = b.get(at..at + 3) else {
+            return false;
+        };
         if !matches!(head[0] & 0x3F, 32..=34) {
             return false;
         }
         at += 3;
         for _ in 0..u16::from_be_bytes([head[1], head[2]]) {
-            let Some(size) = b.get(at..at + 2) else { return false };
+            let Some(size) = b.get(at..at + 2) else {
+                return false;
+            };
             at += 2 + usize::from(u16::from_be_bytes([size[0], size[1]]));
         }
     }
