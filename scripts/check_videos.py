@@ -28,7 +28,7 @@ def probe(path):
 def leaks(path):
     """Words in the file that name an encoder, a muxer or a canary."""
     data = path.read_bytes()
-    words = [b"x264", b"x265", b"Lavf", b"Lavc", b"libx26", b"CANARY", b"Handler", b"GoPro", b"SVT", b"Apple"]
+    words = [b"x264", b"x265", b"Lavf", b"Lavc", b"libx26", b"CANARY", b"Handler", b"GoPro", b"SVT-AV1", b"Apple"]
     return [w.decode() for w in words if w in data]
 
 

@@ -502,7 +502,7 @@ fn nut_goes_both_ways() {
     let mut reader = Reader::new(Cursor::new(&bytes), 1000).unwrap();
     assert_eq!(reader.streams(), streams);
     let mut got = Vec::new();
-    while let Some(p) = reader.next().unwrap() {
+    while let Some(p) = reader.packet().unwrap() {
         got.push((p.stream, p.pts, p.data));
     }
     assert_eq!(
@@ -515,7 +515,7 @@ fn nut_goes_both_ways() {
     );
     // An end inside a packet is an error, not an end.
     let mut cut = Reader::new(Cursor::new(&bytes[..bytes.len() - 1]), 1000).unwrap();
-    assert!((0..3).map(|_| cut.next()).any(|r| r.is_err()));
+    assert!((0..3).map(|_| cut.packet()).any(|r| r.is_err()));
 }
 
 fn seen(x: f32, strength: f32) -> Sighting {

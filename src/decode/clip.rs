@@ -239,7 +239,15 @@ impl Clip {
         }
         if audio {
             // Gaps are filled and overlaps cut, so that samples can be counted.
-            output.extend(["-c:a", "pcm_s16le", "-af", "aresample=async=1"].map(String::from));
+            output.extend(
+                [
+                    "-c:a",
+                    "pcm_s16le",
+                    "-af",
+                    "aresample=async=1:first_pts=0,asetpts=N/SR/TB",
+                ]
+                .map(String::from),
+            );
         }
         let (child, pipe) = self.programs.decoder(&self.reading(), &output)?;
         let largest =
@@ -362,7 +370,7 @@ impl Packets {
     }
 
     fn next(&mut self, doing: &str, harmless: bool) -> Result<Option<Packet>, StreamError> {
-        match self.reader.next() {
+        match self.reader.packet() {
             Ok(Some(packet)) => Ok(Some(packet)),
             Ok(None) => {
                 let Some(child) = self.child.take() else {
@@ -412,7 +420,7 @@ impl Search {
     ///
     /// # Errors
     /// When the video breaks off or is damaged.
-    pub fn next(&mut self) -> Result<Option<(Frame, i64)>, StreamError> {
+    pub fn picture(&mut self) -> Result<Option<(Frame, i64)>, StreamError> {
         let Some(packet) = self.packets.next("can't be decoded", self.damaged)? else {
             return Ok(None);
         };
@@ -477,7 +485,7 @@ impl Uncovered {
     ///
     /// # Errors
     /// When the video breaks off or is damaged.
-    pub fn next(&mut self) -> Result<Option<Uncut>, StreamError> {
+    pub fn part(&mut self) -> Result<Option<Uncut>, StreamError> {
         let Some(packet) = self.packets.next("can't be decoded", self.damaged)? else {
             return Ok(None);
         };

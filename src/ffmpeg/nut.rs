@@ -426,7 +426,7 @@ impl<R: Read> Reader<R> {
     ///
     /// # Errors
     /// When the stream breaks off inside a packet or can't be followed.
-    pub fn next(&mut self) -> Result<Option<Packet>, StreamError> {
+    pub fn packet(&mut self) -> Result<Option<Packet>, StreamError> {
         loop {
             let mut first = [0];
             if read_some(&mut self.from, &mut first)? == 0 {

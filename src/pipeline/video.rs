@@ -237,7 +237,7 @@ impl Shop<'_> {
             scope.spawn(move || {
                 let mut follow = Follow::new(searches);
                 loop {
-                    let look = match pictures.next() {
+                    let look = match pictures.picture() {
                         Ok(Some((frame, pts))) => Ok(follow.look(frame, pts, base.seconds(pts))),
                         Ok(None) => return,
                         Err(error) => Err(error),
@@ -391,7 +391,7 @@ impl Shop<'_> {
         std::thread::scope(|scope| {
             scope.spawn(move || {
                 loop {
-                    let next = pictures.next();
+                    let next = pictures.part();
                     let over = !matches!(next, Ok(Some(_)));
                     if send.send(next).is_err() || over {
                         return;

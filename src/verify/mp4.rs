@@ -159,7 +159,7 @@ fn brands(file: &mut dyn SourceObject, p: &Place, findings: &mut Findings) {
     let body = bytes_at(file, p.body, length).unwrap_or_default();
     let known = |b: &[u8]| KNOWN.iter().any(|k| *k == b);
     let right = p.end - p.body <= 64
-        && body.len() % 4 == 0
+        && body.len().is_multiple_of(4)
         && body.get(..4).is_some_and(known)
         && body.get(8..).is_some_and(|rest| rest.chunks(4).all(known));
     if !right {
