@@ -22,7 +22,7 @@ pub(super) fn encode(pixels: &DynamicImage, options: &Options) -> Result<Vec<u8>
     config.method = LOSSY_METHOD;
     // Transparency is kept exactly, colours under full transparency are not.
     config.alpha_quality = 100;
-    config.exact = 0;
+    config.exact = i32::from(options.lossless);
     if options.lossless {
         config.lossless = 1;
         config.method = LOSSLESS_METHOD;

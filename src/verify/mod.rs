@@ -9,6 +9,7 @@ mod gif;
 mod jpeg;
 mod png;
 mod tiff;
+mod vp8;
 mod webp;
 
 use std::fmt;

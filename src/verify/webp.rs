@@ -1,8 +1,8 @@
 //! WebP: one picture, `VP8 ` or `VP8L`, with `ALPH` and a `VP8X` that says no more where there is
 //! transparency. The picture is decoded, by another program than the one that wrote it.
 //!
-//! What lies behind the last pixel's bits shows by taking bytes away: a picture that decodes
-//! without its last bytes did not need them.
+//! What lies behind the last pixel's bits shows in lossy pictures by following them ([`vp8`]), in
+//! the others by taking bytes away: a picture that decodes without its last byte did not need it.
 
 use std::{
     io::Cursor,
@@ -12,12 +12,13 @@ use std::{
 
 use image_webp::WebPDecoder;
 
-use super::{Findings, LeakKind};
+use super::{
+    Findings, LeakKind,
+    vp8::{self, Oddity},
+};
 
 /// `RIFF`, size, `WEBP`.
 const HEAD: usize = 12;
-/// Bytes at the end of a lossy picture's data that its arithmetic coder may leave unread.
-const UNREAD: usize = 4;
 /// The flag of `VP8X` that says there is transparency.
 const ALPHA: u8 = 0x10;
 
@@ -56,12 +57,12 @@ pub(super) fn inspect(bytes: &[u8], findings: &mut Findings) -> Option<(u32, u32
     if exact {
         let hidden = pixels.chunks_exact(4).filter(|p| p[3] == 0 && p[..3] != [0; 3]);
         findings.hidden(hidden.count() as u64);
-        let spare = unneeded(content, 1, |part| {
+        let spare = unneeded(content, |part| {
             decoded(&riff(&[(b"VP8L", part)])).is_some_and(|d| d.1 == pixels)
         });
         slack(spare, &picture, "bytes behind the picture's data", findings);
     } else {
-        partitions(content, &picture, &pixels, findings);
+        parts(content, &picture, findings);
     }
     if let (Some(alpha), false) = (&chunks.alpha, exact) {
         transparency(bytes, alpha, &picture, size, findings);
@@ -75,13 +76,13 @@ fn slack(spare: usize, place: &Range<usize>, what: &str, findings: &mut Findings
     }
 }
 
-/// How many bytes at the end are not needed, where more than `allowed - 1` are not.
-fn unneeded(content: &[u8], allowed: usize, decodes: impl Fn(&[u8]) -> bool) -> usize {
+/// How many bytes at the end are not needed.
+fn unneeded(content: &[u8], decodes: impl Fn(&[u8]) -> bool) -> usize {
     let without = |n: usize| content.len() > n && decodes(&content[..content.len() - n]);
-    if !without(allowed) {
+    if !without(1) {
         return 0;
     }
-    let (mut good, mut bad) = (allowed, content.len());
+    let (mut good, mut bad) = (1, content.len());
     while bad - good > 1 {
         let middle = good + (bad - good) / 2;
         if without(middle) {
@@ -206,35 +207,18 @@ fn extended(
     }
 }
 
-/// The parts of a lossy picture: what can be said of the modes' part and of the last one.
-fn partitions(content: &[u8], place: &Range<usize>, pixels: &[u8], findings: &mut Findings) {
-    let same = |part: &[u8]| decoded(&riff(&[(b"VP8 ", part)])).is_some_and(|d| d.1 == pixels);
-    let spare = unneeded(content, UNREAD, same);
-    slack(spare, place, "bytes behind the picture's data", findings);
-    // Frame tag: key frame, version, shown, length of the first part; start code; sides.
-    const TAG: usize = 10;
-    let tag = u32::from_le_bytes([content[0], content[1], content[2], 0]);
-    let first = (tag >> 5) as usize;
-    let scaled = content[7] >> 6 != 0 || content[9] >> 6 != 0;
-    if tag & 0x11 != 0x10 || scaled || content.len() < TAG + first {
-        findings.add(
-            LeakKind::Unknown,
-            "a frame that is hidden or scaled",
-            place.start..place.start + TAG,
-        );
-        return;
+/// The parts of a lossy picture.
+fn parts(content: &[u8], place: &Range<usize>, findings: &mut Findings) {
+    for oddity in vp8::follow(content) {
+        match oddity {
+            Oddity::Spare(r) => findings.add(
+                LeakKind::Slack,
+                "bytes behind the picture's data",
+                place.start + r.start..place.start + r.end,
+            ),
+            Oddity::Broken(what) => findings.add(LeakKind::Malformed, what, place.clone()),
+        }
     }
-    let shorter = |part: &[u8]| {
-        let tag = (part.len() as u32) << 5 | tag & 0x1F;
-        let mut changed = tag.to_le_bytes()[..3].to_vec();
-        changed.extend_from_slice(&content[3..TAG]);
-        changed.extend_from_slice(part);
-        changed.extend_from_slice(&content[TAG + first..]);
-        same(&changed)
-    };
-    let spare = unneeded(&content[TAG..TAG + first], UNREAD, shorter);
-    let modes = place.start + TAG..place.start + TAG + first;
-    slack(spare, &modes, "bytes behind the picture's modes", findings);
 }
 
 /// The transparency of a lossy picture.
@@ -272,6 +256,6 @@ fn transparency(
             alpha.start..alpha.start + 1,
         );
     }
-    let spare = unneeded(content, 1, |part| whole(part).is_some_and(|d| d.1 == pixels));
+    let spare = unneeded(content, |part| whole(part).is_some_and(|d| d.1 == pixels));
     slack(spare, alpha, "bytes behind the transparency", findings);
 }
