@@ -82,12 +82,12 @@ fn codecs(c: &mut Criterion) {
         .measurement_time(Duration::from_secs(4))
         .throughput(Throughput::Elements(4000 * 2820));
     for format in Format::ALL {
-        let bytes = encode::encode(&plain, format, 90).unwrap();
+        let bytes = encode::encode(&plain, format, &encode::Options::default()).unwrap();
         group.bench_function(format!("decode {format}"), |b| {
             b.iter(|| decode::photo(black_box(&bytes), &decode::Options::default()).unwrap())
         });
         group.bench_function(format!("encode {format}"), |b| {
-            b.iter(|| encode::encode(black_box(&plain), format, 90).unwrap())
+            b.iter(|| encode::encode(black_box(&plain), format, &encode::Options::default()).unwrap())
         });
         group.bench_function(format!("verify {format}"), |b| {
             b.iter(|| verify::check(black_box(&bytes), format, 4000, 2820).unwrap())

@@ -9,11 +9,26 @@ pub enum Format {
     Jpeg,
     /// PNG, 8 or 16 bits.
     Png,
+    /// WebP, lossy or lossless, 8 bits.
+    WebP,
+    /// TIFF, 8 or 16 bits, deflated.
+    Tiff,
+    /// BMP, 8 bits, not compressed.
+    Bmp,
+    /// GIF, one picture of at most 256 colours.
+    Gif,
 }
 
 impl Format {
     /// Every format.
-    pub const ALL: [Self; 2] = [Self::Jpeg, Self::Png];
+    pub const ALL: [Self; 6] = [
+        Self::Jpeg,
+        Self::Png,
+        Self::WebP,
+        Self::Tiff,
+        Self::Bmp,
+        Self::Gif,
+    ];
 
     /// The usual suffix, without the dot.
     #[must_use]
@@ -21,6 +36,10 @@ impl Format {
         match self {
             Self::Jpeg => "jpg",
             Self::Png => "png",
+            Self::WebP => "webp",
+            Self::Tiff => "tif",
+            Self::Bmp => "bmp",
+            Self::Gif => "gif",
         }
     }
 
@@ -30,6 +49,10 @@ impl Format {
         match self {
             Self::Jpeg => &["jpg", "jpeg", "jpe", "jfif"],
             Self::Png => &["png"],
+            Self::WebP => &["webp"],
+            Self::Tiff => &["tif", "tiff"],
+            Self::Bmp => &["bmp", "dib"],
+            Self::Gif => &["gif"],
         }
     }
 
@@ -50,7 +73,7 @@ impl FromStr for Format {
             .find(|f| f.suffixes().contains(&lower.as_str()))
             .ok_or_else(|| {
                 format!(
-                    "'{}' is no format that unface writes; use jpg or png",
+                    "'{}' is no format that unface writes; use jpg, png, webp, tiff, bmp or gif",
                     text.escape_debug()
                 )
             })
@@ -62,6 +85,10 @@ impl fmt::Display for Format {
         f.write_str(match self {
             Self::Jpeg => "JPEG",
             Self::Png => "PNG",
+            Self::WebP => "WebP",
+            Self::Tiff => "TIFF",
+            Self::Bmp => "BMP",
+            Self::Gif => "GIF",
         })
     }
 }

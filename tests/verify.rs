@@ -34,7 +34,7 @@ fn output(pixels: DynamicImage, format: Format) -> Vec<u8> {
         &mut Noise::from_seed(0),
     )
     .unwrap();
-    encode(&redacted, format, 90).unwrap()
+    encode(&redacted, format, &unface::encode::Options::default()).unwrap()
 }
 
 fn pictures() -> Vec<DynamicImage> {

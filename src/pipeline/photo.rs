@@ -89,6 +89,7 @@ impl Shop<'_> {
         let Photo {
             frame,
             format,
+            lossless,
             dropped,
             damage,
         } = photo;
@@ -130,8 +131,12 @@ impl Shop<'_> {
             Some(Output::Stdout) => (None, Path::new("standard output")),
             None => return Err(self.no_output(source)),
         };
+        let options = encode::Options {
+            quality: *quality,
+            lossless,
+        };
         let encoded =
-            encode::encode(&covered, format, *quality).map_err(|source| Error::Encode {
+            encode::encode(&covered, format, &options).map_err(|source| Error::Encode {
                 path: shown.into(),
                 source,
             })?;

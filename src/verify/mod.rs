@@ -4,8 +4,13 @@
 //! It shares nothing with the encoders, whose mistakes it is there to notice, and fails closed:
 //! what it does not understand is a leak. It does not look at faces, only at bytes.
 
+mod bmp;
+mod gif;
 mod jpeg;
 mod png;
+mod tiff;
+mod vp8;
+mod webp;
 
 use std::fmt;
 
@@ -124,6 +129,19 @@ impl Findings {
     }
 }
 
+impl Findings {
+    /// Notes how many pixels have a colour under full transparency.
+    fn hidden(&mut self, pixels: u64) {
+        if pixels > 0 {
+            self.add(
+                LeakKind::HiddenPixels,
+                format!("colours under {pixels} transparent pixels"),
+                0..0,
+            );
+        }
+    }
+}
+
 /// Reads a file of any kind and names what is more than pixels in it.
 #[must_use]
 pub fn inspect(bytes: &[u8]) -> Inspection {
@@ -132,6 +150,14 @@ pub fn inspect(bytes: &[u8]) -> Inspection {
         (Some(Format::Jpeg), jpeg::inspect(bytes, &mut findings))
     } else if bytes.starts_with(png::SIGNATURE) {
         (Some(Format::Png), png::inspect(bytes, &mut findings))
+    } else if webp::is_webp(bytes) {
+        (Some(Format::WebP), webp::inspect(bytes, &mut findings))
+    } else if tiff::SIGNATURES.iter().any(|s| bytes.starts_with(s)) {
+        (Some(Format::Tiff), tiff::inspect(bytes, &mut findings))
+    } else if gif::SIGNATURES.iter().any(|s| bytes.starts_with(s)) {
+        (Some(Format::Gif), gif::inspect(bytes, &mut findings))
+    } else if bytes.starts_with(bmp::SIGNATURE) {
+        (Some(Format::Bmp), bmp::inspect(bytes, &mut findings))
     } else {
         (None, None)
     };
