@@ -30,6 +30,16 @@ impl Format {
         Self::Gif,
     ];
 
+    /// Those of single pictures.
+    pub const STILLS: [Self; 6] = [
+        Self::Jpeg,
+        Self::Png,
+        Self::WebP,
+        Self::Tiff,
+        Self::Bmp,
+        Self::Gif,
+    ];
+
     /// The usual suffix, without the dot.
     #[must_use]
     pub const fn suffix(self) -> &'static str {

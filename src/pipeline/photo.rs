@@ -147,7 +147,11 @@ impl Shop<'_> {
         match target {
             Some(path) => {
                 self.sweep(write::folder_of(path));
-                write::commit(path, &encoded, self.settings.request.overwrite, check)
+                let options = write::Options {
+                    overwrite: self.settings.request.overwrite && self.settings.list.is_none(),
+                    timeless: self.settings.request.neutral,
+                };
+                write::commit(path, &encoded, options, check)
             }
             None => write::standard_output(&encoded, check),
         }
