@@ -1,6 +1,6 @@
 //! WebP → pixels: the chunks are walked here, the pixels come from `image-webp`.
 
-use std::io::Cursor;
+use std::{io::Cursor, ops::Range};
 
 use image::{DynamicImage, RgbImage, RgbaImage};
 use image_webp::WebPDecoder;
@@ -21,12 +21,14 @@ pub(super) fn decode(bytes: &[u8], options: &Options) -> Result<(Stored, bool), 
     }
     let failed =
         |e: image_webp::DecodingError| DecodeError::Damaged(format!("the decoder says: {e}"));
-    let mut decoder = WebPDecoder::new(Cursor::new(bytes)).map_err(failed)?;
+    // Only what makes the picture: the decoder asks for metadata that a header promises.
+    let file = walked.bare(bytes, (width, height));
+    let mut decoder = WebPDecoder::new(Cursor::new(file)).map_err(failed)?;
     decoder.set_memory_limit(usize::try_from(options.max_memory).unwrap_or(usize::MAX));
-    let (width, height) = decoder.dimensions();
-    options.allow(width, height, u64::from(bytes_a_pixel))?;
-    if decoder.is_animated() {
-        return Err(DecodeError::Unsupported("an animated WebP".into()));
+    if decoder.dimensions() != (width, height) {
+        return Err(DecodeError::Damaged(
+            "its picture has another size than its header says".into(),
+        ));
     }
     let length = decoder
         .output_buffer_size()
@@ -76,6 +78,35 @@ struct Walked {
     gathered: Gathered,
     damage: Option<String>,
     exact: bool,
+    /// Contents of the picture's chunk and of the one with its transparency.
+    picture: Range<usize>,
+    alpha: Option<Range<usize>>,
+}
+
+impl Walked {
+    /// The picture alone as a file.
+    fn bare(&self, bytes: &[u8], (width, height): (u32, u32)) -> Vec<u8> {
+        let mut out = b"RIFF\0\0\0\0WEBP".to_vec();
+        let mut put = |kind: &[u8; 4], content: &[u8]| {
+            out.extend(kind);
+            out.extend((content.len() as u32).to_le_bytes());
+            out.extend(content);
+            out.extend(std::iter::repeat_n(0, content.len() % 2));
+        };
+        if let (Some(alpha), false) = (&self.alpha, self.exact) {
+            // The flag of transparency, then both sides less one, three bytes each.
+            let mut header = vec![0x10, 0, 0, 0];
+            header.extend(&(width - 1).to_le_bytes()[..3]);
+            header.extend(&(height - 1).to_le_bytes()[..3]);
+            put(b"VP8X", &header);
+            put(b"ALPH", &bytes[alpha.clone()]);
+        }
+        let kind = if self.exact { b"VP8L" } else { b"VP8 " };
+        put(kind, &bytes[self.picture.clone()]);
+        let length = out.len() as u32 - 8;
+        out[4..8].copy_from_slice(&length.to_le_bytes());
+        out
+    }
 }
 
 fn walk(bytes: &[u8], options: &Options) -> Result<Walked, DecodeError> {
@@ -83,6 +114,8 @@ fn walk(bytes: &[u8], options: &Options) -> Result<Walked, DecodeError> {
         gathered: Gathered::default(),
         damage: None,
         exact: false,
+        picture: 0..0,
+        alpha: None,
     };
     let stated = bytes
         .get(4..8)
@@ -107,10 +140,15 @@ fn walk(bytes: &[u8], options: &Options) -> Result<Walked, DecodeError> {
             walked.damage.get_or_insert("it is cut off inside a chunk".into());
             break;
         };
+        let content = at + 8..at + 8 + length;
         at += 8 + length + length % 2;
         match &kind {
-            b"VP8X" | b"VP8 " | b"ALPH" => {}
-            b"VP8L" => walked.exact = true,
+            b"VP8X" => {}
+            b"ALPH" if walked.alpha.is_none() => walked.alpha = Some(content),
+            b"VP8 " | b"VP8L" if walked.picture.is_empty() => {
+                walked.exact = &kind == b"VP8L";
+                walked.picture = content;
+            }
             b"ANIM" | b"ANMF" => {
                 return Err(DecodeError::Unsupported("an animated WebP".into()));
             }

@@ -152,6 +152,10 @@ impl<'a, F: Fn(&Source) -> Option<Format>> Stream<'a, F> {
     }
 
     fn settle(&mut self, path: PathBuf) {
+        // The same once more is no second input.
+        if fs::canonicalize(&path).is_ok_and(|whole| self.seen.contains(&whole)) {
+            return;
+        }
         self.request.listed = vec![path.clone()];
         match plan(&self.request, &self.format_of) {
             Err(DiscoverError::Exists(output)) => {
