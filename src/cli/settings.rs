@@ -181,12 +181,12 @@ impl Resolved {
         }
         let entry = default_entry()?;
         let path = places::data_directory().map(|d| d.join(&entry.file)).filter(|p| p.is_file()).ok_or_else(|| {
-            usage("there is no detector; run `python3 scripts/setup.py` and build again, or name one with --model FILE")
+            usage("there is no detector in this build; put models/centerface-int8.onnx into the data directory, or name one with --model FILE")
         })?;
         let bytes = from(&path)?;
         if manifest::sha256(&bytes) != entry.sha256 {
             return Err(usage(format!(
-                "{}: is not the detector that it should be; remove it and run `python3 scripts/setup.py`",
+                "{}: is not the detector that it should be; replace it by models/centerface-int8.onnx of this version",
                 ShownPath(path)
             )));
         }
