@@ -87,7 +87,9 @@ fn codecs(c: &mut Criterion) {
             b.iter(|| decode::photo(black_box(&bytes), &decode::Options::default()).unwrap())
         });
         group.bench_function(format!("encode {format}"), |b| {
-            b.iter(|| encode::encode(black_box(&plain), format, &encode::Options::default()).unwrap())
+            b.iter(|| {
+                encode::encode(black_box(&plain), format, &encode::Options::default()).unwrap()
+            })
         });
         group.bench_function(format!("verify {format}"), |b| {
             b.iter(|| verify::check(black_box(&bytes), format, 4000, 2820).unwrap())

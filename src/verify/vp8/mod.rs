@@ -202,7 +202,9 @@ fn walk(content: &[u8]) -> Result<Vec<Oddity>, &'static str> {
 }
 
 fn ended(coder: Coder<'_>, range: Range<usize>, odd: &mut Vec<Oddity>) -> Result<(), &'static str> {
-    let length = coder.end().ok_or("codes that end in another way than they should")?;
+    let length = coder
+        .end()
+        .ok_or("codes that end in another way than they should")?;
     if length < range.len() {
         odd.push(Oddity::Spare(range.start + length..range.end));
     }
@@ -371,7 +373,8 @@ fn macroblock(
 /// Follows one block's tokens; 1 if it has any.
 fn block(coder: &mut Coder<'_>, frame: &Frame, kind: usize, first: usize, context: u8) -> u8 {
     const BANDS: [usize; 16] = [0, 1, 2, 3, 6, 4, 5, 6, 6, 6, 6, 6, 6, 6, 6, 7];
-    let row = |i: usize, context: u8| &frame.tokens[(8 * kind + BANDS[i]) * 3 + usize::from(context)];
+    let row =
+        |i: usize, context: u8| &frame.tokens[(8 * kind + BANDS[i]) * 3 + usize::from(context)];
     let mut p = row(first, context);
     let mut i = first;
     if !coder.bit(p[0]) {
