@@ -65,7 +65,7 @@ impl<'a> Coder<'a> {
     }
 
     fn bit(&mut self, probability: u8) -> bool {
-        let split = 1 + ((self.range - 1) * u32::from(probability) >> 8);
+        let split = 1 + (((self.range - 1) * u32::from(probability)) >> 8);
         let one = self.value >= split << 8;
         if one {
             self.range -= split;
@@ -354,17 +354,12 @@ fn macroblock(
         (left[8], above[8]) = (some, some);
         (0, 1)
     };
-    for y in 0..4 {
-        for x in 0..4 {
-            let some = block(coder, frame, kind, first, left[y] + above[x]);
-            (left[y], above[x]) = (some, some);
-        }
-    }
-    for plane in [4, 6] {
-        for y in plane..plane + 2 {
-            for x in plane..plane + 2 {
-                let some = block(coder, frame, 2, 0, left[y] + above[x]);
-                (left[y], above[x]) = (some, some);
+    let planes = [(0..4, kind, first), (4..6, 2, 0), (6..8, 2, 0)];
+    for (plane, kind, first) in planes {
+        for left in &mut left[plane.clone()] {
+            for above in &mut above[plane.clone()] {
+                let some = block(coder, frame, kind, first, *left + *above);
+                (*left, *above) = (some, some);
             }
         }
     }
