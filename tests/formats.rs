@@ -35,7 +35,10 @@ fn written(pixels: &DynamicImage, format: Format, options: &encode::Options) -> 
 }
 
 fn read(bytes: &[u8]) -> DynamicImage {
-    photo(bytes, &Options::default()).unwrap().frame.into_pixels()
+    photo(bytes, &Options::default())
+        .unwrap()
+        .frame
+        .into_pixels()
 }
 
 fn smooth(width: u32, height: u32) -> image::RgbaImage {
@@ -101,7 +104,11 @@ fn bmp_and_lossless_webp_keep_eight_bits_and_alpha_exactly() {
 fn difference(a: &DynamicImage, b: &DynamicImage) -> f64 {
     let (a, b) = (a.to_rgb8(), b.to_rgb8());
     assert_eq!(a.dimensions(), b.dimensions());
-    let sum: u64 = a.iter().zip(b.iter()).map(|(a, b)| u64::from(a.abs_diff(*b))).sum();
+    let sum: u64 = a
+        .iter()
+        .zip(b.iter())
+        .map(|(a, b)| u64::from(a.abs_diff(*b)))
+        .sum();
     sum as f64 / a.len() as f64
 }
 
@@ -239,7 +246,10 @@ fn what_can_not_be_kept_faithfully_is_refused_by_its_name() {
     let again = &gif[table..];
     let animated = [&gif[..gif.len() - 1], again].concat();
     refused(&animated, "an animated GIF");
-    refused(&webp_with(&pixels, &[(b"ANMF", b"frame")]), "an animated WebP");
+    refused(
+        &webp_with(&pixels, &[(b"ANMF", b"frame")]),
+        "an animated WebP",
+    );
     let tiff = written(&pixels, Format::Tiff, &EXACT);
     refused(&tiff_with(&tiff, 50706, 1), "DNG");
 }
@@ -319,14 +329,23 @@ fn palettes_bits_planes_inks_and_multiplied_alpha_of_tiff_become_the_colours_the
     );
     assert_eq!(palette, [255, 0, 0, 255, 0, 255, 0, 255]);
     // One bit, white is 0.
-    let bits = with(size(2, 1), &[(258, &[1]), (262, &[0]), (277, &[1])], &[0x40]);
+    let bits = with(
+        size(2, 1),
+        &[(258, &[1]), (262, &[0]), (277, &[1])],
+        &[0x40],
+    );
     assert_eq!(bits, [255, 255, 255, 255, 0, 0, 0, 255]);
     // Planes behind each other.
     let mut planes = size(2, 1);
     planes.push((278, 3, shorts(&[1])));
     let three = |data: &[u8]| {
         let mut tags = planes.clone();
-        for (tag, v) in [(258, vec![8, 8, 8]), (262, vec![2]), (277, vec![3]), (284, vec![2])] {
+        for (tag, v) in [
+            (258, vec![8, 8, 8]),
+            (262, vec![2]),
+            (277, vec![3]),
+            (284, vec![2]),
+        ] {
             tags.push((tag, 3, shorts(&v)));
         }
         let mut file = plain_tiff(&tags, data);
@@ -370,7 +389,10 @@ fn every_cut_of_every_format_is_refused() {
         let whole = written(&pixels, format, &EXACT);
         for percent in (1..=99).chain([10, 50, 90]) {
             let cut = &whole[..whole.len() * percent / 100];
-            assert!(photo(cut, &Options::default()).is_err(), "{format} cut at {percent} %");
+            assert!(
+                photo(cut, &Options::default()).is_err(),
+                "{format} cut at {percent} %"
+            );
         }
     }
 }

@@ -303,7 +303,10 @@ fn webp_chunks(webp: &[u8]) -> Vec<([u8; 4], Vec<u8>)> {
     let (mut at, mut all) = (12, Vec::new());
     while at < webp.len() {
         let length = u32::from_le_bytes(webp[at + 4..at + 8].try_into().unwrap()) as usize;
-        all.push((webp[at..at + 4].try_into().unwrap(), webp[at + 8..at + 8 + length].to_vec()));
+        all.push((
+            webp[at..at + 4].try_into().unwrap(),
+            webp[at + 8..at + 8 + length].to_vec(),
+        ));
         at += 8 + length + length % 2;
     }
     all
@@ -324,7 +327,10 @@ fn webp(chunks: &[([u8; 4], Vec<u8>)]) -> Vec<u8> {
 fn every_leak_put_into_a_clean_webp_is_flagged() {
     use LeakKind as K;
     for picture in pictures() {
-        for clean in [output(picture.clone(), Format::WebP), exact(picture.clone(), Format::WebP)] {
+        for clean in [
+            output(picture.clone(), Format::WebP),
+            exact(picture.clone(), Format::WebP),
+        ] {
             assert_eq!(inspect(&clean).leaks, []);
             let parts = webp_chunks(&clean);
             assert_eq!(webp(&parts), clean);
@@ -342,7 +348,11 @@ fn every_leak_put_into_a_clean_webp_is_flagged() {
                     flagged(&webp(&leaky), leak, &kind.escape_ascii().to_string());
                 }
             }
-            flagged(&[&clean[..], b"x"].concat(), K::Trailing, "a byte behind the end");
+            flagged(
+                &[&clean[..], b"x"].concat(),
+                K::Trailing,
+                "a byte behind the end",
+            );
             for i in 0..parts.len() {
                 if &parts[i].0 == b"VP8X" {
                     for (byte, bit) in [(0, 0x20), (0, 0x08), (0, 0x04), (0, 2), (1, 1), (3, 1)] {
@@ -379,7 +389,9 @@ fn every_leak_put_into_a_clean_webp_is_flagged() {
     let hidden = [9, 9, 9, 0, 1, 2, 3, 255];
     let mut config = webp_config();
     config.exact = 1;
-    let leaky = ::webp::Encoder::from_rgba(&hidden, 2, 1).encode_advanced(&config).unwrap();
+    let leaky = ::webp::Encoder::from_rgba(&hidden, 2, 1)
+        .encode_advanced(&config)
+        .unwrap();
     flagged(&leaky, K::HiddenPixels, "hidden colours");
 }
 
@@ -466,13 +478,30 @@ fn every_leak_put_into_a_clean_tiff_is_flagged() {
                 flagged(&tiff(&body, &more, 0), leak, &format!("tag {tag}"));
             }
         }
-        flagged(&[&clean[..], b"x"].concat(), K::Trailing, "bytes behind the end");
+        flagged(
+            &[&clean[..], b"x"].concat(),
+            K::Trailing,
+            "bytes behind the end",
+        );
         let gap = [before, b"secret"].concat();
-        flagged(&tiff(&gap, &entries, 0), K::Between, "bytes that nothing points to");
-        let page = [&tiff(before, &entries, clean.len() as u32)[..], &clean[place..]].concat();
+        flagged(
+            &tiff(&gap, &entries, 0),
+            K::Between,
+            "bytes that nothing points to",
+        );
+        let page = [
+            &tiff(before, &entries, clean.len() as u32)[..],
+            &clean[place..],
+        ]
+        .concat();
         flagged(&page, K::SecondPicture, "a further page");
         // The only strip once more, with something behind its data.
-        let of = |tag: u16| entries.iter().position(|e| e[..2] == tag.to_le_bytes()).unwrap();
+        let of = |tag: u16| {
+            entries
+                .iter()
+                .position(|e| e[..2] == tag.to_le_bytes())
+                .unwrap()
+        };
         let length = u32::from_le_bytes(entries[of(279)][8..].try_into().unwrap());
         if entries[of(279)][4..8] == [1, 0, 0, 0] {
             let strip = &before[8..8 + length as usize];
@@ -490,7 +519,11 @@ fn every_leak_put_into_a_clean_bmp_is_flagged() {
     for picture in pictures() {
         let clean = output(picture.clone(), Format::Bmp);
         let start = usize::from(clean[10]);
-        flagged(&[&clean[..], b"x"].concat(), LeakKind::Trailing, "bytes behind the end");
+        flagged(
+            &[&clean[..], b"x"].concat(),
+            LeakKind::Trailing,
+            "bytes behind the end",
+        );
         let mut gap = [&clean[..start], b"abcd", &clean[start..]].concat();
         gap[10] += 4;
         let length = (gap.len() as u32).to_le_bytes();
@@ -540,7 +573,11 @@ fn every_leak_put_into_a_clean_gif_is_flagged() {
                 flagged(&leaky, leak, &extension.escape_ascii().to_string());
             }
         }
-        flagged(&[&clean[..], b"x"].concat(), K::Trailing, "bytes behind the end");
+        flagged(
+            &[&clean[..], b"x"].concat(),
+            K::Trailing,
+            "bytes behind the end",
+        );
         let again = [&clean[..clean.len() - 1], &clean[blocks..]].concat();
         flagged(&again, K::SecondPicture, "a further picture");
         // Before the empty block that ends the data: one more block.
@@ -604,7 +641,10 @@ fn every_planted_photo_of_the_shared_corpus_is_flagged() {
     let mut flagged = 0;
     for file in files.map(|e| e.unwrap().path()) {
         let kinds = ["jpg", "png", "webp", "tif", "gif", "bmp"];
-        if file.extension().is_some_and(|e| kinds.iter().any(|k| e == *k)) {
+        if file
+            .extension()
+            .is_some_and(|e| kinds.iter().any(|k| e == *k))
+        {
             assert_ne!(
                 inspect(&fs::read(&file).unwrap()).leaks,
                 [],

@@ -97,7 +97,9 @@ fn run(command: Command, stop: Arc<AtomicUsize>) -> Result<Exit, Refusal> {
     let summary = summary?;
     if !resolved.quiet || summary.failed > 0 || summary.interrupted {
         messages::line(&progress::summary(&summary, resolved.detects));
-        progress::causes(&summary).iter().for_each(|l| messages::line(l));
+        progress::causes(&summary)
+            .iter()
+            .for_each(|l| messages::line(l));
     }
     Ok(Exit::after(&summary, strict))
 }

@@ -421,14 +421,19 @@ pub fn about(finding: &Finding) -> String {
     let runtime = match Runtime::load(finding.onnxruntime.as_deref(), &folders) {
         Ok(runtime) => format!(
             "ONNX Runtime {}, {}",
-            runtime.version().unwrap_or_else(|| "of unknown version".into()),
+            runtime
+                .version()
+                .unwrap_or_else(|| "of unknown version".into()),
             ShownPath(runtime.path().to_path_buf())
         ),
         Err(e) => format!("none ({e})"),
     };
     let defaults = decode::Options::default();
     let (cells, most) = (redact::effect::DEFAULT_CELLS, redact::effect::MOST_CELLS);
-    let formats: Vec<_> = unface::Format::ALL.iter().map(ToString::to_string).collect();
+    let formats: Vec<_> = unface::Format::ALL
+        .iter()
+        .map(ToString::to_string)
+        .collect();
     format!(
         "unface {}\n\
          model     {model}\n\
@@ -446,7 +451,9 @@ pub fn about(finding: &Finding) -> String {
 }
 
 fn described(bytes: &[u8], place: &str) -> String {
-    let family = Network::from_bytes(bytes.to_vec())
-        .map_or_else(|e| format!("no model: {e}"), |n| n.spec().family.name().into());
+    let family = Network::from_bytes(bytes.to_vec()).map_or_else(
+        |e| format!("no model: {e}"),
+        |n| n.spec().family.name().into(),
+    );
     format!("{family}, {place}, SHA-256 {}", manifest::sha256(bytes))
 }

@@ -51,7 +51,9 @@ pub fn run(command: &Verify, stop: &AtomicUsize) -> Exit {
         return Exit::Interrupted;
     }
     if bad > 0 && !command.json {
-        messages::line(&format!("{bad} of {all} files hold more than pixels, or can't be read"));
+        messages::line(&format!(
+            "{bad} of {all} files hold more than pixels, or can't be read"
+        ));
     }
     if bad > 0 || closed || all == 0 {
         Exit::Failed

@@ -10,8 +10,7 @@ pub(super) fn decode(bytes: &[u8], options: &Options) -> Result<Stored, DecodeEr
     let (width, height, bytes_a_pixel) =
         size(bytes).ok_or_else(|| DecodeError::Damaged("its header is broken".into()))?;
     options.allow(width, height, u64::from(bytes_a_pixel))?;
-    let failed =
-        |e: image::ImageError| DecodeError::Damaged(format!("the decoder says: {e}"));
+    let failed = |e: image::ImageError| DecodeError::Damaged(format!("the decoder says: {e}"));
     let mut decoder = BmpDecoder::new(Cursor::new(bytes)).map_err(failed)?;
     let mut limits = Limits::no_limits();
     limits.max_alloc = Some(options.max_memory);

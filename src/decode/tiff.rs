@@ -247,11 +247,7 @@ fn cut_off(bytes: &[u8], page: &Directory<'_>) -> Option<String> {
     beyond.then(|| "it is cut off: its data should reach further".into())
 }
 
-fn gather(
-    bytes: &[u8],
-    page: &Directory<'_>,
-    options: &Options,
-) -> Result<Gathered, DecodeError> {
+fn gather(bytes: &[u8], page: &Directory<'_>, options: &Options) -> Result<Gathered, DecodeError> {
     let mut gathered = Gathered::default();
     // The file is one large EXIF block, as far as that matters.
     gathered.exif_of(bytes);
@@ -399,9 +395,12 @@ fn picture(
         _ => Alpha::None,
     };
     match samples.color {
-        ColorType::Gray(_) if page.number(tag::PHOTOMETRIC) == Some(is::PALETTE) => {
-            coloured(&values, &page.numbers(tag::COLOUR_MAP, 3 << 16), bits, (width, height))
-        }
+        ColorType::Gray(_) if page.number(tag::PHOTOMETRIC) == Some(is::PALETTE) => coloured(
+            &values,
+            &page.numbers(tag::COLOUR_MAP, 3 << 16),
+            bits,
+            (width, height),
+        ),
         ColorType::Gray(_) => values.built(width, height, 1),
         ColorType::Multiband { num_samples, .. }
             if page.number(tag::PHOTOMETRIC) != Some(is::WHITE_IS_ZERO) =>
@@ -551,7 +550,11 @@ fn unpacked(values: &[u8], bits: u8, row: usize, scale: bool) -> Vec<u8> {
             let bit = i * usize::from(bits);
             let shift = 8 - usize::from(bits) - bit % 8;
             let value = u16::from(line[bit / 8]) >> shift & full;
-            out.push(if scale { (value * 255 / full) as u8 } else { value as u8 });
+            out.push(if scale {
+                (value * 255 / full) as u8
+            } else {
+                value as u8
+            });
         }
     }
     out

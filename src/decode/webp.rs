@@ -137,7 +137,9 @@ fn walk(bytes: &[u8], options: &Options) -> Result<Walked, DecodeError> {
             .checked_add(8)
             .and_then(|from| bytes[..end].get(from..from.checked_add(length)?))
         else {
-            walked.damage.get_or_insert("it is cut off inside a chunk".into());
+            walked
+                .damage
+                .get_or_insert("it is cut off inside a chunk".into());
             break;
         };
         let content = at + 8..at + 8 + length;

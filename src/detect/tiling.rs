@@ -3,16 +3,11 @@
 //! A picture is searched at its own resolution in overlapping tiles, so that a small face in a
 //! large crowd is found and memory stays flat; and once more in copies reduced by
 //! [`REDUCTION`], where faces that are larger than the overlap fit into one tile, until the
-//! whole copy is a single tile, and one step beyond.
+//! whole copy is a single tile.
 
 /// How much smaller each copy is than the one before. A network finds faces from about 10 to
 /// over 100 pixels; a factor of 3 leaves no gap between the copies.
 pub const REDUCTION: u32 = 3;
-
-/// A picture that fits into one window is searched once more in a reduced copy, for faces that fill
-/// much of it, if the copy's longer side has at least this many pixels. It costs a ninth more, and
-/// the network is less sure of a face the larger it is.
-const LEAST_CLOSE: u32 = 128;
 
 /// One window of a copy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -94,7 +89,6 @@ impl Layout {
             );
             let tiles = self.tiles(w, h);
             let last = tiles.len() == 1;
-            let beyond = levels.last().is_some_and(|l: &Level| l.tiles.len() == 1);
             let overlap = (
                 shared(tiles.iter().map(|t| (t.x, t.width))),
                 shared(tiles.iter().map(|t| (t.y, t.height))),
@@ -106,9 +100,8 @@ impl Layout {
                 overlap,
                 tiles,
             });
-            let done = beyond || last && width.max(height) / reduction < REDUCTION * LEAST_CLOSE;
             match reduction.checked_mul(REDUCTION) {
-                Some(next) if !done => reduction = next,
+                Some(next) if !last => reduction = next,
                 _ => return levels,
             }
         }

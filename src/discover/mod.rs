@@ -108,7 +108,9 @@ pub enum DiscoverError {
     #[error("several pictures can't go into one output; name a folder with -o FOLDER/")]
     SeveralIntoOne,
     /// `-o FILE` with a suffix that is no format.
-    #[error("{0}: its suffix names no format; use .jpg, .png, .webp, .tif, .bmp or .gif, or end it with / for a folder")]
+    #[error(
+        "{0}: its suffix names no format; use .jpg, .png, .webp, .tif, .bmp or .gif, or end it with / for a folder"
+    )]
     Suffix(ShownPath),
     /// An output of an earlier run was named.
     #[error("{0}: is unface's own output; name the original")]

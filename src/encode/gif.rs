@@ -74,7 +74,13 @@ fn indexed(rgba: &[u8], transparent: bool) -> (Vec<u8>, Vec<u8>) {
     }
     let indices = rgba
         .chunks_exact(4)
-        .map(|p| if p[3] == 0 { 0 } else { map.get(&word(p)).map_or(0, |i| *i as u8) })
+        .map(|p| {
+            if p[3] == 0 {
+                0
+            } else {
+                map.get(&word(p)).map_or(0, |i| *i as u8)
+            }
+        })
         .collect();
     let mut palette = vec![0; first as usize * 3];
     palette.extend(colours.iter().flat_map(|c| c.to_le_bytes()[..3].to_vec()));
@@ -109,7 +115,11 @@ fn reduced(rgba: &[u8], transparent: bool, room: usize) -> (Vec<u8>, Vec<u8>) {
         palette.extend(&map[index * 3..index * 3 + 3]);
     }
     for (index, p) in indices.iter_mut().zip(rgba.chunks_exact(4)) {
-        *index = if p[3] == 0 { 0 } else { place[usize::from(*index)] };
+        *index = if p[3] == 0 {
+            0
+        } else {
+            place[usize::from(*index)]
+        };
     }
     (palette, indices)
 }

@@ -1,7 +1,7 @@
 //! WebP through libwebp: lossy, or without loss where the input had none.
 
-use image::DynamicImage;
 use ::webp::{Encoder, PixelLayout, WebPConfig};
+use image::DynamicImage;
 
 use super::{EncodeError, Options, sides};
 use crate::format::Format;

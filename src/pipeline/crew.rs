@@ -51,11 +51,7 @@ pub(super) fn work(
         freed: Condvar::new(),
     };
     // One more than the pool, so that a picture is read and decoded while another is searched.
-    let threads = if workers == 1 {
-        1
-    } else {
-        workers + 1
-    };
+    let threads = if workers == 1 { 1 } else { workers + 1 };
     let (send, receive) = mpsc::sync_channel::<(usize, Option<Outcome>)>(2 * threads);
     let mut undone = false;
     std::thread::scope(|scope| {
@@ -64,10 +60,7 @@ pub(super) fn work(
             scope.spawn(|| {
                 let send = send;
                 loop {
-                    let next = items
-                        .lock()
-                        .unwrap_or_else(PoisonError::into_inner)
-                        .next();
+                    let next = items.lock().unwrap_or_else(PoisonError::into_inner).next();
                     let Some((index, item)) = next else { return };
                     if halt.load(Ordering::Relaxed) || progress.stop() {
                         let _ = send.send((index, None));

@@ -200,7 +200,9 @@ pub fn run(settings: &Settings<'_>, progress: &dyn Progress) -> Result<Summary, 
     told?;
     summary.passed_over += passed_over;
     summary.interrupted = (stopped || settings.list.is_some()) && progress.stop();
-    summary.causes.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
+    summary
+        .causes
+        .sort_by_key(|(_, count)| std::cmp::Reverse(*count));
     Ok(summary)
 }
 
@@ -257,7 +259,10 @@ impl Summary {
             Status::PassedOver => self.passed_over += 1,
             Status::Failed => {
                 self.failed += 1;
-                let cause = outcome.error.as_ref().map_or_else(String::new, Error::cause);
+                let cause = outcome
+                    .error
+                    .as_ref()
+                    .map_or_else(String::new, Error::cause);
                 match self.causes.iter().position(|(c, _)| *c == cause) {
                     Some(at) => self.causes[at].1 += 1,
                     None if self.causes.len() < MOST_CAUSES => self.causes.push((cause, 1)),

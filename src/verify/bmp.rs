@@ -11,9 +11,7 @@ const ALPHA: u32 = 108;
 const TAIL: [u8; 20] = *b"\0\0\xFF\0\0\xFF\0\0\xFF\0\0\0\0\0\0\xFFBGRs";
 
 fn word(bytes: &[u8], at: usize) -> Option<u32> {
-    Some(u32::from_le_bytes(
-        bytes.get(at..at + 4)?.try_into().ok()?,
-    ))
+    Some(u32::from_le_bytes(bytes.get(at..at + 4)?.try_into().ok()?))
 }
 
 pub(super) fn inspect(bytes: &[u8], findings: &mut Findings) -> Option<(u32, u32)> {
@@ -30,7 +28,11 @@ pub(super) fn inspect(bytes: &[u8], findings: &mut Findings) -> Option<(u32, u32
     let at = |i: usize| word(bytes, i).unwrap_or(0);
     let (width, height) = (at(18), at(22));
     let (planes, bits) = (at(26) & 0xFFFF, at(26) >> 16);
-    let (wanted, channels) = if header == ALPHA { ((32, 3), 4) } else { ((24, 0), 3) };
+    let (wanted, channels) = if header == ALPHA {
+        ((32, 3), 4)
+    } else {
+        ((24, 0), 3)
+    };
     if (bits, at(30)) != wanted || planes != 1 {
         findings.add(
             LeakKind::Malformed,
@@ -56,7 +58,11 @@ pub(super) fn inspect(bytes: &[u8], findings: &mut Findings) -> Option<(u32, u32
         findings.add(LeakKind::Malformed, "a length that is not the file's", 2..6);
     }
     if u64::from(at(34)) != length {
-        findings.add(LeakKind::Malformed, "a length that is not the picture's", 34..38);
+        findings.add(
+            LeakKind::Malformed,
+            "a length that is not the picture's",
+            34..38,
+        );
     }
     for place in [6..10, 38..54] {
         if bytes[place.clone()].iter().any(|&b| b != 0) {
@@ -75,7 +81,10 @@ pub(super) fn inspect(bytes: &[u8], findings: &mut Findings) -> Option<(u32, u32
     }
     let used = width as usize * channels as usize;
     let mut hidden = 0;
-    for (y, line) in bytes[data.min(end)..end].chunks_exact(row as usize).enumerate() {
+    for (y, line) in bytes[data.min(end)..end]
+        .chunks_exact(row as usize)
+        .enumerate()
+    {
         if line[used..].iter().any(|&b| b != 0) {
             let from = data + y * row as usize;
             findings.add(

@@ -46,7 +46,9 @@ pub(super) fn inspect(bytes: &[u8], findings: &mut Findings) -> Option<(u32, u32
                 break true;
             }
             Some(0x21) => {
-                let Some(next) = sub_blocks(bytes, at + 2) else { break false };
+                let Some(next) = sub_blocks(bytes, at + 2) else {
+                    break false;
+                };
                 control(bytes, at..next, &mut transparent, findings);
                 at = next;
             }
@@ -144,7 +146,10 @@ fn control(
                 *transparent = (block[3] == 1).then_some(block[6]);
                 return;
             }
-            (LeakKind::Unknown, "a graphic control with more than transparency")
+            (
+                LeakKind::Unknown,
+                "a graphic control with more than transparency",
+            )
         }
         0xFE => (LeakKind::Comment, "comment"),
         0x01 => (LeakKind::Comment, "text"),
@@ -169,10 +174,18 @@ fn picture(
     let head = bytes.get(at + 1..at + 10)?;
     let (w, h) = (word(head, 4), word(head, 6));
     if word(head, 0) + w > width || word(head, 2) + h > height {
-        findings.add(LeakKind::Malformed, "a picture beyond the screen", at..at + 10);
+        findings.add(
+            LeakKind::Malformed,
+            "a picture beyond the screen",
+            at..at + 10,
+        );
     }
     if head[8] & 0x38 != 0 {
-        findings.add(LeakKind::Unknown, "unused flags of a picture", at + 9..at + 10);
+        findings.add(
+            LeakKind::Unknown,
+            "unused flags of a picture",
+            at + 9..at + 10,
+        );
     }
     let local = at + 10..at + 10 + table(head[8]);
     let start = local.end;
@@ -204,7 +217,11 @@ fn picture(
                 );
             }
         }
-        None => findings.add(LeakKind::Malformed, "codes that can't be followed", start..end),
+        None => findings.add(
+            LeakKind::Malformed,
+            "codes that can't be followed",
+            start..end,
+        ),
     }
     if !local.is_empty() {
         spare(&bytes[local.clone()], local.start, &own, None, findings);

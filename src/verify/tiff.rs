@@ -351,9 +351,7 @@ fn hidden(plain: &mut [u8], layout: Layout) -> u64 {
         }
         count += row
             .chunks_exact(step)
-            .filter(|p| {
-                p[step - sample..].iter().all(|&b| b == 0) && p.iter().any(|&b| b != 0)
-            })
+            .filter(|p| p[step - sample..].iter().all(|&b| b == 0) && p.iter().any(|&b| b != 0))
             .count() as u64;
     }
     count

@@ -50,12 +50,18 @@ pub(super) fn inspect(bytes: &[u8], findings: &mut Findings) -> Option<(u32, u32
     let content = &bytes[picture.clone()];
     let alone = [(simple, content)];
     let Some((size, pixels)) = decoded(&riff(&alone)) else {
-        findings.add(LeakKind::Malformed, "a picture that can't be decoded", picture);
+        findings.add(
+            LeakKind::Malformed,
+            "a picture that can't be decoded",
+            picture,
+        );
         return None;
     };
     extended(bytes, &chunks, exact, size, findings);
     if exact {
-        let hidden = pixels.chunks_exact(4).filter(|p| p[3] == 0 && p[..3] != [0; 3]);
+        let hidden = pixels
+            .chunks_exact(4)
+            .filter(|p| p[3] == 0 && p[..3] != [0; 3]);
         findings.hidden(hidden.count() as u64);
         let spare = unneeded(content, |part| {
             decoded(&riff(&[(b"VP8L", part)])).is_some_and(|d| d.1 == pixels)
@@ -143,7 +149,11 @@ fn walk(bytes: &[u8], findings: &mut Findings) -> Chunks {
         let kind = &bytes[at..at + 4];
         let whole = at..body.end;
         if body.len() % 2 == 1 && bytes[body.end] != 0 {
-            findings.add(LeakKind::Slack, "padding that is not 0", body.end..body.end + 1);
+            findings.add(
+                LeakKind::Slack,
+                "padding that is not 0",
+                body.end..body.end + 1,
+            );
         }
         at = body.end + body.len() % 2;
         let first = chunks.extended.is_none() && chunks.alpha.is_none() && chunks.picture.is_none();

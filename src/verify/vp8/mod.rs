@@ -65,7 +65,7 @@ impl<'a> Coder<'a> {
     }
 
     fn bit(&mut self, probability: u8) -> bool {
-        let split = 1 + ((self.range - 1) * u32::from(probability) >> 8);
+        let split = 1 + (((self.range - 1) * u32::from(probability)) >> 8);
         let one = self.value >= split << 8;
         if one {
             self.range -= split;
@@ -202,7 +202,9 @@ fn walk(content: &[u8]) -> Result<Vec<Oddity>, &'static str> {
 }
 
 fn ended(coder: Coder<'_>, range: Range<usize>, odd: &mut Vec<Oddity>) -> Result<(), &'static str> {
-    let length = coder.end().ok_or("codes that end in another way than they should")?;
+    let length = coder
+        .end()
+        .ok_or("codes that end in another way than they should")?;
     if length < range.len() {
         odd.push(Oddity::Spare(range.start + length..range.end));
     }
@@ -352,17 +354,12 @@ fn macroblock(
         (left[8], above[8]) = (some, some);
         (0, 1)
     };
-    for y in 0..4 {
-        for x in 0..4 {
-            let some = block(coder, frame, kind, first, left[y] + above[x]);
-            (left[y], above[x]) = (some, some);
-        }
-    }
-    for plane in [4, 6] {
-        for y in plane..plane + 2 {
-            for x in plane..plane + 2 {
-                let some = block(coder, frame, 2, 0, left[y] + above[x]);
-                (left[y], above[x]) = (some, some);
+    let planes = [(0..4, kind, first), (4..6, 2, 0), (6..8, 2, 0)];
+    for (plane, kind, first) in planes {
+        for left in &mut left[plane.clone()] {
+            for above in &mut above[plane.clone()] {
+                let some = block(coder, frame, kind, first, *left + *above);
+                (*left, *above) = (some, some);
             }
         }
     }
@@ -371,7 +368,8 @@ fn macroblock(
 /// Follows one block's tokens; 1 if it has any.
 fn block(coder: &mut Coder<'_>, frame: &Frame, kind: usize, first: usize, context: u8) -> u8 {
     const BANDS: [usize; 16] = [0, 1, 2, 3, 6, 4, 5, 6, 6, 6, 6, 6, 6, 6, 6, 7];
-    let row = |i: usize, context: u8| &frame.tokens[(8 * kind + BANDS[i]) * 3 + usize::from(context)];
+    let row =
+        |i: usize, context: u8| &frame.tokens[(8 * kind + BANDS[i]) * 3 + usize::from(context)];
     let mut p = row(first, context);
     let mut i = first;
     if !coder.bit(p[0]) {
