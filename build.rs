@@ -1,17 +1,17 @@
-//! Embeds the default model, if it was fetched. Without it the build succeeds all the same, and
-//! the program looks for it in the data directory when it starts.
+//! Embeds the default model. Where it is missing the build succeeds all the same, and the program
+//! looks for it in the data directory when it starts.
 
 use std::{fs, path::Path};
 
 fn main() {
     let root = std::env::var("CARGO_MANIFEST_DIR").unwrap_or_default();
-    let model = Path::new(&root).join("models/centerface.onnx");
+    let model = Path::new(&root).join("models/centerface-int8.onnx");
     println!("cargo::rustc-check-cfg=cfg(embedded_model)");
-    println!("cargo::rerun-if-changed=models/centerface.onnx");
+    println!("cargo::rerun-if-changed=models/centerface-int8.onnx");
     println!("cargo::rerun-if-changed=models/manifest.toml");
     let Ok(bytes) = fs::read(&model) else {
         println!(
-            "cargo::warning=the detector is not embedded, as models/centerface.onnx is missing; `python3 scripts/setup.py` gets it"
+            "cargo::warning=the detector is not embedded, as models/centerface-int8.onnx is missing; `git checkout models` brings it back"
         );
         return;
     };
@@ -25,7 +25,7 @@ fn main() {
         .collect();
     assert!(
         manifest.contains(&hash),
-        "models/centerface.onnx is not the file that models/manifest.toml describes; remove it and run `python3 scripts/setup.py`"
+        "models/centerface-int8.onnx is not the file that models/manifest.toml describes; `git checkout models` brings it back"
     );
     println!("cargo::rustc-cfg=embedded_model");
 }

@@ -81,13 +81,15 @@ fn codecs(c: &mut Criterion) {
         .sample_size(10)
         .measurement_time(Duration::from_secs(4))
         .throughput(Throughput::Elements(4000 * 2820));
-    for format in Format::ALL {
-        let bytes = encode::encode(&plain, format, 90).unwrap();
+    for format in Format::STILLS {
+        let bytes = encode::encode(&plain, format, &encode::Options::default()).unwrap();
         group.bench_function(format!("decode {format}"), |b| {
             b.iter(|| decode::photo(black_box(&bytes), &decode::Options::default()).unwrap())
         });
         group.bench_function(format!("encode {format}"), |b| {
-            b.iter(|| encode::encode(black_box(&plain), format, 90).unwrap())
+            b.iter(|| {
+                encode::encode(black_box(&plain), format, &encode::Options::default()).unwrap()
+            })
         });
         group.bench_function(format!("verify {format}"), |b| {
             b.iter(|| verify::check(black_box(&bytes), format, 4000, 2820).unwrap())
@@ -187,5 +189,51 @@ fn detection(c: &mut Criterion) {
     });
 }
 
-criterion_group!(benches, codecs, effects, detection);
+/// Outputs of a network for 640 × 480 pixels: numbers from 0 to just over the threshold.
+fn outputs(lengths: &[usize]) -> Vec<ndarray::ArrayD<f32>> {
+    let value = |i: usize| (i.wrapping_mul(2_654_435_761) % 1009) as f32 / 1009.0;
+    lengths
+        .iter()
+        .map(|&n| ndarray::Array1::from_iter((0..n).map(value)).into_dyn())
+        .collect()
+}
+
+fn families(c: &mut Criterion) {
+    let (width, height) = (640, 480);
+    let cells = |stride: usize| (640 / stride) * (480 / stride);
+    let three = [8, 16, 32].map(cells);
+    let ultraface = ndarray::ArrayD::from_shape_fn(vec![1, 17640, 2], |i| {
+        (i[1].wrapping_mul(2_654_435_761) % 1009) as f32 / 1009.0
+    });
+    let boxes = outputs(&[4 * 17640]).remove(0);
+    let boxes = boxes.into_shape_with_order(vec![1, 17640, 4]).unwrap();
+    let cases = [
+        (
+            Family::Centerface,
+            outputs(&[cells(4), 2 * cells(4), 2 * cells(4)]),
+        ),
+        (
+            Family::Yunet,
+            outputs(&three.map(|n| [n, n, 4 * n]).concat()),
+        ),
+        (
+            Family::Scrfd,
+            outputs(&[three.map(|n| 2 * n), three.map(|n| 8 * n)].concat()),
+        ),
+        (Family::Ultraface, vec![ultraface, boxes]),
+    ];
+    let mut group = c.benchmark_group("outputs of 640 × 480");
+    for (family, outputs) in &cases {
+        group.bench_function(family.name(), |b| {
+            b.iter(|| {
+                family
+                    .decode(black_box(outputs), width, height, &|_| 0.99)
+                    .unwrap()
+            })
+        });
+    }
+    group.finish();
+}
+
+criterion_group!(benches, codecs, effects, detection, families);
 criterion_main!(benches);

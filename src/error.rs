@@ -146,6 +146,27 @@ pub enum Error {
 }
 
 impl Error {
+    /// Why, without the path: the same text for inputs that failed for one reason.
+    #[must_use]
+    pub fn cause(&self) -> String {
+        match self {
+            Self::Boxes { source, .. } => source.to_string(),
+            Self::Read { source, .. } => format!("can't be read ({source})"),
+            Self::Huge { limit, .. } => format!("has more than {limit} MiB"),
+            Self::Decode { source, .. } => source.to_string(),
+            Self::Detect { source, .. } => source.to_string(),
+            Self::Redact { source, .. } => source.to_string(),
+            Self::Encode { source, .. } => source.to_string(),
+            Self::Write { source, .. } => source.to_string(),
+            Self::Panicked { .. } => "broke the program".into(),
+            Self::Discover(DiscoverError::Exists(_)) => "its output exists already".into(),
+            Self::Discover(DiscoverError::Collision(..)) => {
+                "another input would get the same name".into()
+            }
+            other => other.to_string(),
+        }
+    }
+
     /// Whether nothing more can be written, as the reader of standard output went away.
     #[must_use]
     pub const fn is_closed_pipe(&self) -> bool {

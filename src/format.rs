@@ -9,6 +9,14 @@ pub enum Format {
     Jpeg,
     /// PNG, 8 or 16 bits.
     Png,
+    /// WebP, lossy or lossless, 8 bits.
+    WebP,
+    /// TIFF, 8 or 16 bits, deflated.
+    Tiff,
+    /// BMP, 8 bits, not compressed.
+    Bmp,
+    /// GIF, one picture of at most 256 colours.
+    Gif,
     /// MP4, a video.
     Mp4,
     /// WebM, a video.
@@ -17,7 +25,26 @@ pub enum Format {
 
 impl Format {
     /// Every format.
-    pub const ALL: [Self; 4] = [Self::Jpeg, Self::Png, Self::Mp4, Self::WebM];
+    pub const ALL: [Self; 8] = [
+        Self::Jpeg,
+        Self::Png,
+        Self::WebP,
+        Self::Tiff,
+        Self::Bmp,
+        Self::Gif,
+        Self::Mp4,
+        Self::WebM,
+    ];
+
+    /// Those of single pictures.
+    pub const STILLS: [Self; 6] = [
+        Self::Jpeg,
+        Self::Png,
+        Self::WebP,
+        Self::Tiff,
+        Self::Bmp,
+        Self::Gif,
+    ];
 
     /// Whether it is a video's.
     #[must_use]
@@ -31,6 +58,10 @@ impl Format {
         match self {
             Self::Jpeg => "jpg",
             Self::Png => "png",
+            Self::WebP => "webp",
+            Self::Tiff => "tif",
+            Self::Bmp => "bmp",
+            Self::Gif => "gif",
             Self::Mp4 => "mp4",
             Self::WebM => "webm",
         }
@@ -42,6 +73,10 @@ impl Format {
         match self {
             Self::Jpeg => &["jpg", "jpeg", "jpe", "jfif"],
             Self::Png => &["png"],
+            Self::WebP => &["webp"],
+            Self::Tiff => &["tif", "tiff"],
+            Self::Bmp => &["bmp", "dib"],
+            Self::Gif => &["gif"],
             Self::Mp4 => &["mp4", "m4v"],
             Self::WebM => &["webm"],
         }
@@ -64,7 +99,7 @@ impl FromStr for Format {
             .find(|f| f.suffixes().contains(&lower.as_str()))
             .ok_or_else(|| {
                 format!(
-                    "'{}' is no format that unface writes; use jpg, png, mp4 or webm",
+                    "'{}' is no format that unface writes; use jpg, png, webp, tiff, bmp or gif, and mp4 or webm for videos",
                     text.escape_debug()
                 )
             })
@@ -76,6 +111,10 @@ impl fmt::Display for Format {
         f.write_str(match self {
             Self::Jpeg => "JPEG",
             Self::Png => "PNG",
+            Self::WebP => "WebP",
+            Self::Tiff => "TIFF",
+            Self::Bmp => "BMP",
+            Self::Gif => "GIF",
             Self::Mp4 => "MP4",
             Self::WebM => "WebM",
         })

@@ -14,7 +14,10 @@ use std::{
 
 use image::DynamicImage;
 use jpeg_encoder::{ColorType, Encoder, SamplingFactor};
-use unface::decode::{DecodeError, Kind, Options, photo, sniff};
+use unface::{
+    Format,
+    decode::{DecodeError, Kind, Options, photo, sniff},
+};
 
 fn data() -> Option<PathBuf> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
@@ -285,19 +288,28 @@ fn a_picture_larger_than_allowed_is_refused_by_its_header() {
 
 #[test]
 fn kinds_are_told_by_content_and_media_is_never_taken_for_something_else() {
-    let cases: [(&[u8], &str); 8] = [
+    let cases: [(&[u8], &str); 6] = [
         (b"\0\0\0\x1cftypheic\0\0\0\0mif1heic", "HEIC picture"),
         (b"\0\0\0\x1cftypavif\0\0\0\0mif1avif", "AVIF picture"),
         (b"\0\0\0\x14ftypisom\0\0\0\0isom", "MP4 video"),
         (b"\0\0\0\x14ftypqt  \0\0\0\0qt  ", "QuickTime video (MOV)"),
-        (b"RIFF\x10\0\0\0WEBPVP8 ", "WebP picture"),
-        (b"GIF89a\x01\0\x01\0", "GIF picture"),
-        (b"II*\0\x08\0\0\0", "TIFF or raw picture"),
+        (b"II*\0\x10\0\0\0CR\x02\0", "Canon raw picture (CR2)"),
         (b"\x1A\x45\xDF\xA3\x01\0\0\0", "Matroska or WebM video"),
     ];
     for (head, name) in cases {
         assert_eq!(sniff(head), Kind::Unsupported(name));
     }
+    let photos: [(&[u8], Format); 5] = [
+        (b"RIFF\x10\0\0\0WEBPVP8 ", Format::WebP),
+        (b"GIF89a\x01\0\x01\0", Format::Gif),
+        (b"II*\0\x08\0\0\0", Format::Tiff),
+        (b"MM\0*\0\0\0\x08", Format::Tiff),
+        (b"BM\0\0\0\0\0\0\0\0\x36\0\0\0\x28\0\0\0", Format::Bmp),
+    ];
+    for (head, format) in photos {
+        assert_eq!(sniff(head), Kind::Photo(format));
+    }
+    assert_eq!(sniff(b"BMW drives past the march"), Kind::Other);
     assert_eq!(sniff(b"hello"), Kind::Other);
     assert_eq!(sniff(b""), Kind::Empty);
 }

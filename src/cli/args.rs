@@ -7,14 +7,15 @@ use unface::{Format, Rect, detect::rule::Sensitivity};
 
 use super::{exit::Exit, messages};
 
-const USAGE: &str = "unface [OPTIONS] INPUT...\n       unface detect [OPTIONS] INPUT...";
+const USAGE: &str = "unface [OPTIONS] INPUT...\n       unface detect [OPTIONS] INPUT...\n       unface verify [OPTIONS] FILE...";
 const AFTER: &str = "\
 Faces are missed sometimes: look at every picture before you post it. Clothes, tattoos, places and
-voices identify people too. `unface detect --help` is about finding faces without covering them.";
+voices identify people too. `unface detect --help` is about finding faces without covering them,
+`unface verify --help` about what files hold besides pixels.";
 
 /// Makes people in photos unrecognisable and strips everything else from the files.
 #[derive(Parser, Debug)]
-#[command(name = "unface", version, override_usage = USAGE, after_help = AFTER, max_term_width = 100)]
+#[command(name = "unface", version, disable_version_flag = true, override_usage = USAGE, after_help = AFTER, max_term_width = 100)]
 pub struct Cover {
     #[command(flatten)]
     pub inputs: Inputs,
@@ -22,12 +23,22 @@ pub struct Cover {
     /// Folder, file or - [default: NAME.unface.SUFFIX beside the input]
     #[arg(short, long, value_name = "PATH", help_heading = "Output")]
     pub output: Option<OsString>,
-    /// Output format: jpg or png [default: the input's]
+    /// jpg, png, webp, tiff, bmp or gif [default: the input's]
     #[arg(long, value_name = "FORMAT", help_heading = "Output")]
     pub format: Option<Format>,
-    /// JPEG quality, 1 to 100
+    /// Quality of JPEG and lossy WebP, 1 to 100
     #[arg(long, value_name = "N", default_value_t = unface::encode::DEFAULT_QUALITY, value_parser = clap::value_parser!(u8).range(1..=100), help_heading = "Output")]
     pub quality: u8,
+    /// keep, or neutral: names and times that tell nothing
+    #[arg(
+        long,
+        value_enum,
+        value_name = "HOW",
+        default_value = "keep",
+        hide_possible_values = true,
+        help_heading = "Output"
+    )]
+    pub names: Names,
     /// Replace outputs that exist
     #[arg(long, conflicts_with = "skip_existing", help_heading = "Output")]
     pub overwrite: bool,
@@ -107,6 +118,18 @@ pub struct Cover {
     /// Print the licences of all parts
     #[arg(long, help_heading = "Other")]
     pub licenses: bool,
+    /// Print the version; with --verbose model, runtime, effects and limits
+    #[arg(short = 'V', long, help_heading = "Other")]
+    pub version: bool,
+    /// Say more with --version
+    #[arg(long, requires = "version", hide = true)]
+    pub verbose: bool,
+    /// Print the man page of unface, or of its detect or verify
+    #[arg(long, value_name = "PAGE", num_args = 0..=1, default_missing_value = "unface", hide = true)]
+    pub man: Option<String>,
+    /// Print completions for a shell: bash, zsh, fish, powershell or elvish
+    #[arg(long, value_name = "SHELL", hide = true)]
+    pub completions: Option<clap_complete::Shell>,
     /// Seed of the noise, for tests: whoever knows it can subtract the noise
     #[arg(long, hide = true)]
     pub seed: Option<u64>,
@@ -130,6 +153,57 @@ pub struct Detect {
     pub raw: bool,
     #[command(flatten)]
     pub reading: Reading,
+}
+
+/// Names everything in files that is no pixel, and fails if there is something.
+#[derive(Parser, Debug)]
+#[command(
+    name = "unface verify",
+    bin_name = "unface verify",
+    version,
+    max_term_width = 100
+)]
+pub struct Verify {
+    /// Files, and folders with all files in them
+    #[arg(value_name = "FILE", required = true)]
+    pub files: Vec<PathBuf>,
+    /// A JSON line on every file
+    #[arg(long)]
+    pub json: bool,
+    /// Largest file that is read, in MiB
+    #[arg(long, value_name = "MIB", default_value_t = 1024, value_parser = clap::value_parser!(u64).range(1..=1 << 20))]
+    pub max_memory: u64,
+    #[command(flatten)]
+    pub colour: Colour,
+}
+
+#[derive(Args, Debug, Clone, Copy)]
+pub struct Colour {
+    /// Colours in messages: auto, always or never
+    #[arg(
+        long,
+        value_enum,
+        value_name = "WHEN",
+        default_value = "auto",
+        hide_possible_values = true,
+        help_heading = "Other"
+    )]
+    pub color_output: When,
+}
+
+/// When messages are coloured.
+#[derive(ValueEnum, Debug, Clone, Copy, PartialEq, Eq)]
+pub enum When {
+    Auto,
+    Always,
+    Never,
+}
+
+/// What outputs are called.
+#[derive(ValueEnum, Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Names {
+    Keep,
+    Neutral,
 }
 
 #[derive(Args, Debug)]
@@ -189,6 +263,8 @@ pub struct Reading {
     /// Say only what went wrong
     #[arg(short, long, help_heading = "Other")]
     pub quiet: bool,
+    #[command(flatten)]
+    pub colour: Colour,
 }
 
 #[derive(ValueEnum, Debug, Clone, Copy, PartialEq, Eq)]
@@ -277,6 +353,7 @@ fn place(text: &str) -> Result<Rect, String> {
 pub enum Command {
     Cover(Box<Cover>),
     Detect(Box<Detect>),
+    Verify(Verify),
 }
 
 /// Clap's own answer: help, version or what is wrong with the command.
@@ -296,13 +373,17 @@ impl Answer {
 }
 
 impl Command {
-    /// Reads the arguments. The main job has no subcommand, so `detect` counts only as the first
-    /// word; a file of that name is `./detect`.
+    /// Reads the arguments. The main job has no subcommand, so `detect` and `verify` count only as the
+    /// first word; a file of that name is `./detect`.
     pub fn parse(args: impl Iterator<Item = OsString>) -> Result<Self, Answer> {
         let mut args: Vec<OsString> = args.collect();
         if args.get(1).is_some_and(|a| a == "detect") {
             args.remove(1);
             return read::<Detect>(args).map(|a| Self::Detect(Box::new(a)));
+        }
+        if args.get(1).is_some_and(|a| a == "verify") {
+            args.remove(1);
+            return read::<Verify>(args).map(Self::Verify);
         }
         read::<Cover>(args).map(|a| Self::Cover(Box::new(a)))
     }
@@ -312,6 +393,16 @@ impl Command {
         match self {
             Self::Cover(a) => a.reading.strict,
             Self::Detect(a) => a.reading.strict,
+            Self::Verify(_) => true,
+        }
+    }
+
+    /// When messages are coloured.
+    pub fn colour(&self) -> When {
+        match self {
+            Self::Cover(a) => a.reading.colour.color_output,
+            Self::Detect(a) => a.reading.colour.color_output,
+            Self::Verify(a) => a.colour.color_output,
         }
     }
 }

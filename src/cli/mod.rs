@@ -2,10 +2,12 @@
 
 mod args;
 mod exit;
+mod manual;
 mod messages;
 mod places;
 mod progress;
 mod settings;
+mod verify;
 
 use std::sync::{
     Arc,
@@ -25,6 +27,7 @@ pub fn main() -> Exit {
         Ok(command) => command,
         Err(answer) => return answer.print(),
     };
+    messages::colour(command.colour());
     let stop = Arc::new(AtomicUsize::new(0));
     on_interrupt(Arc::clone(&stop));
     match run(command, stop) {
@@ -72,6 +75,16 @@ fn usage(message: impl Into<String>) -> Refusal {
 
 fn run(command: Command, stop: Arc<AtomicUsize>) -> Result<Exit, Refusal> {
     let strict = command.strict();
+    let command = match command {
+        Command::Verify(a) => return Ok(verify::run(&a, &stop)),
+        Command::Cover(a) => {
+            if let Some(exit) = asked(&a)? {
+                return Ok(exit);
+            }
+            Command::Cover(a)
+        }
+        other => other,
+    };
     let resolved = Resolved::new(command)?;
     if resolved.dry_run {
         return dry_run(&resolved);
@@ -84,8 +97,36 @@ fn run(command: Command, stop: Arc<AtomicUsize>) -> Result<Exit, Refusal> {
     let summary = summary?;
     if !resolved.quiet || summary.failed > 0 || summary.interrupted {
         messages::line(&progress::summary(&summary, resolved.detects));
+        progress::causes(&summary)
+            .iter()
+            .for_each(|l| messages::line(l));
     }
     Ok(Exit::after(&summary, strict))
+}
+
+/// What is only printed: licences, version, man page, completions.
+fn asked(a: &args::Cover) -> Result<Option<Exit>, Refusal> {
+    let print = |text: &str| match messages::out(text.trim_end()) {
+        Ok(()) => Exit::Done,
+        Err(_) => Exit::Failed,
+    };
+    if a.licenses {
+        return Ok(Some(print(include_str!("../../THIRD-PARTY.md"))));
+    }
+    if let Some(shell) = a.completions {
+        return Ok(Some(manual::completions(shell)));
+    }
+    if let Some(page) = &a.man {
+        let exit = manual::man(page);
+        return exit.map(Some).ok_or_else(|| {
+            usage("there is no such man page; use --man, --man detect or --man verify")
+        });
+    }
+    if a.version && a.verbose {
+        return Ok(Some(print(&settings::about(&a.finding))));
+    }
+    Ok(a.version
+        .then(|| print(concat!("unface ", env!("CARGO_PKG_VERSION")))))
 }
 
 fn dry_run(resolved: &Resolved) -> Result<Exit, Refusal> {

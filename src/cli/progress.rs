@@ -227,6 +227,30 @@ pub fn planned(job: &Job) -> String {
     }
 }
 
+/// Failures from which on they are summed up by cause.
+const MANY: usize = 5;
+/// Most causes that are named.
+const MOST_CAUSES: usize = 10;
+
+/// Why many inputs failed, where several did for one reason.
+pub fn causes(summary: &Summary) -> Vec<String> {
+    let common = summary.causes.iter().any(|(_, count)| *count > 1);
+    if summary.failed < MANY || !common {
+        return Vec::new();
+    }
+    let mut lines: Vec<String> = summary
+        .causes
+        .iter()
+        .take(MOST_CAUSES)
+        .map(|(cause, count)| format!("  {count} × {cause}"))
+        .collect();
+    if summary.causes.len() > MOST_CAUSES {
+        let more = summary.causes.len() - MOST_CAUSES;
+        lines.push(format!("  and {}", count(more, "other cause")));
+    }
+    lines
+}
+
 /// The closing line.
 pub fn summary(summary: &Summary, detects: bool) -> String {
     let mut parts = vec![

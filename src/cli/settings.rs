@@ -1,7 +1,7 @@
 //! What was typed → what is done, resolved once.
 
 use std::{
-    ffi::OsString,
+    cell::RefCell,
     fs::{self, File},
     io::{self, IsTerminal, Read, Write},
     path::{Path, PathBuf},
@@ -18,7 +18,7 @@ use unface::{
         rule::{Rule, Sensitivity},
         session::{Network, Runtime},
     },
-    discover::Request,
+    discover::{List, Request},
     pipeline::{Faces, Task},
     redact,
     report::{Boxes, MAX_FILE},
@@ -26,8 +26,8 @@ use unface::{
 
 use super::{
     Refusal,
-    args::{CodecName, Command, Cover, EffectName, Finding, Inputs, Reading},
-    messages, places, usage,
+    args::{CodecName, Command, Cover, EffectName, Finding, Inputs, Names, Reading},
+    places, usage,
 };
 
 /// Pixels in memory at the same time, at most, unless one picture alone needs more.
@@ -44,6 +44,8 @@ pub struct Resolved {
     cover: Option<Box<Cover>>,
     raw: bool,
     finding: Finding,
+    /// Inputs that come while others are worked on; taken by the run.
+    list: RefCell<Option<List>>,
     decode: decode::Options,
     jobs: usize,
 }
@@ -52,9 +54,6 @@ impl Resolved {
     pub fn new(command: Command) -> Result<Self, Refusal> {
         let (inputs, finding, reading, cover, raw) = match command {
             Command::Cover(mut a) => {
-                if a.licenses {
-                    return Err(licenses());
-                }
                 let inputs = std::mem::replace(
                     &mut a.inputs,
                     Inputs {
@@ -68,6 +67,7 @@ impl Resolved {
                 (inputs, finding, reading, Some(a), false)
             }
             Command::Detect(a) => (a.inputs, a.finding, a.reading, None, a.raw),
+            Command::Verify(_) => return Err(usage("verify searches nothing")),
         };
         let list = inputs.files_from.is_some() || inputs.files_from0.is_some();
         if list && !inputs.inputs.is_empty() {
@@ -75,14 +75,9 @@ impl Resolved {
                 "inputs and a list can't be mixed; put all names into the list",
             ));
         }
-        let listed = match (&inputs.files_from, &inputs.files_from0) {
-            (Some(file), _) => read_list(file, b'\n')?,
-            (_, Some(file)) => read_list(file, 0)?,
-            _ => Vec::new(),
-        };
         let mut request = Request {
             inputs: inputs.inputs,
-            listed,
+            listed: Vec::new(),
             list,
             look_only: cover.is_none(),
             ..Request::default()
@@ -92,7 +87,28 @@ impl Resolved {
             request.format = a.format;
             request.overwrite = a.overwrite;
             request.skip_existing = a.skip_existing;
+            request.neutral = a.names == Names::Neutral;
+            if request.neutral && a.skip_existing {
+                return Err(usage(
+                    "--names neutral gives new names in every run, so that --skip-existing finds none; leave one of them out",
+                ));
+            }
             check_streams(a, &request)?;
+        }
+        let mut stream = match (&inputs.files_from, &inputs.files_from0) {
+            (Some(file), _) => Some(open_list(file, b'\n')?),
+            (_, Some(file)) => Some(open_list(file, 0)?),
+            _ => None,
+        };
+        // What may replace files, or go into one place, must be known whole before any work.
+        let whole = request.overwrite
+            || request.output.as_deref() == Some(std::ffi::OsStr::new("-"))
+            || cover.as_ref().is_some_and(|a| a.dry_run);
+        if whole && let Some(list) = stream.take() {
+            request.listed = list.all().map_err(|source| Error::Read {
+                path: Path::new("the list of inputs").into(),
+                source,
+            })?;
         }
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         Ok(Self {
@@ -103,6 +119,7 @@ impl Resolved {
             cover,
             raw,
             finding,
+            list: RefCell::new(stream),
             decode: decode::Options {
                 max_memory: reading.max_memory << 20,
                 allow_damaged: reading.allow_damaged,
@@ -164,12 +181,12 @@ impl Resolved {
         }
         let entry = default_entry()?;
         let path = places::data_directory().map(|d| d.join(&entry.file)).filter(|p| p.is_file()).ok_or_else(|| {
-            usage("there is no detector; run `python3 scripts/setup.py` and build again, or name one with --model FILE")
+            usage("there is no detector in this build; put models/centerface-int8.onnx into the data directory, or name one with --model FILE")
         })?;
         let bytes = from(&path)?;
         if manifest::sha256(&bytes) != entry.sha256 {
             return Err(usage(format!(
-                "{}: is not the detector that it should be; remove it and run `python3 scripts/setup.py`",
+                "{}: is not the detector that it should be; replace it by models/centerface-int8.onnx of this version",
                 ShownPath(path)
             )));
         }
@@ -201,6 +218,7 @@ impl Resolved {
         };
         Ok(Settings {
             request: self.request.clone(),
+            list: self.list.take(),
             decode: self.decode,
             faces,
             task: self
@@ -325,6 +343,7 @@ fn take_reading(r: &mut Reading) -> Reading {
         jobs: r.jobs,
         strict: r.strict,
         quiet: r.quiet,
+        colour: r.colour,
     }
 }
 
@@ -370,39 +389,16 @@ fn check_streams(a: &Cover, request: &Request) -> Result<(), Refusal> {
     Ok(())
 }
 
-fn read_list(file: &Path, end: u8) -> Result<Vec<PathBuf>, Refusal> {
-    let mut bytes = Vec::new();
-    let read = if file == Path::new("-") {
-        io::stdin().lock().read_to_end(&mut bytes)
-    } else {
-        File::open(file).and_then(|mut f| f.read_to_end(&mut bytes))
-    };
-    read.map_err(|source| Error::Read {
+/// Begins to read a list.
+fn open_list(file: &Path, end: u8) -> Result<List, Refusal> {
+    if file == Path::new("-") {
+        return Ok(List::read(io::stdin(), end));
+    }
+    let file = File::open(file).map_err(|source| Error::Read {
         path: file.into(),
         source,
     })?;
-    Ok(bytes
-        .split(|&b| b == end)
-        .map(|name| {
-            if end == b'\n' {
-                name.strip_suffix(b"\r").unwrap_or(name)
-            } else {
-                name
-            }
-        })
-        .filter(|name| !name.is_empty())
-        .map(|name| PathBuf::from(os_string(name)))
-        .collect())
-}
-
-#[cfg(unix)]
-fn os_string(bytes: &[u8]) -> OsString {
-    std::os::unix::ffi::OsStringExt::from_vec(bytes.to_vec())
-}
-
-#[cfg(not(unix))]
-fn os_string(bytes: &[u8]) -> OsString {
-    String::from_utf8_lossy(bytes).into_owned().into()
+    Ok(List::read(file, end))
 }
 
 fn read_boxes(path: &Path) -> Result<Boxes, Refusal> {
@@ -430,16 +426,53 @@ fn sticker(path: &Path, options: &decode::Options) -> Result<image::RgbaImage, R
     Ok(photo.frame.into_pixels().into_rgba8())
 }
 
-/// Prints the licences; as a refusal, since nothing else is to be done.
-fn licenses() -> Refusal {
-    let text = include_str!("../../THIRD-PARTY.md");
-    let written = messages::out(text.trim_end());
-    Refusal {
-        message: String::new(),
-        exit: if written.is_ok() {
-            super::Exit::Done
-        } else {
-            super::Exit::Failed
+/// Version, model, runtime, effects and limits, as far as they can be had.
+pub fn about(finding: &Finding) -> String {
+    let model = match (&finding.model, manifest::embedded()) {
+        (Some(path), _) => match fs::read(path) {
+            Ok(bytes) => described(&bytes, &ShownPath(path.clone()).to_string()),
+            Err(e) => format!("{}: can't be read ({e})", ShownPath(path.clone())),
         },
-    }
+        (None, Some(bytes)) => described(bytes, "embedded"),
+        (None, None) => "none embedded; looked for in the data directory".into(),
+    };
+    let folders: Vec<PathBuf> = places::data_directory().into_iter().collect();
+    let runtime = match Runtime::load(finding.onnxruntime.as_deref(), &folders) {
+        Ok(runtime) => format!(
+            "ONNX Runtime {}, {}",
+            runtime
+                .version()
+                .unwrap_or_else(|| "of unknown version".into()),
+            ShownPath(runtime.path().to_path_buf())
+        ),
+        Err(e) => format!("none ({e})"),
+    };
+    let defaults = decode::Options::default();
+    let (cells, most) = (redact::effect::DEFAULT_CELLS, redact::effect::MOST_CELLS);
+    let formats: Vec<_> = unface::Format::ALL
+        .iter()
+        .map(ToString::to_string)
+        .collect();
+    format!(
+        "unface {}\n\
+         model     {model}\n\
+         runtime   {runtime}\n\
+         formats   {}\n\
+         effects   blur and pixelate: {cells} × {cells} averages a face, at most {most} × {most}, \
+         rounded and with noise; fill and image: nothing of a face\n\
+         limits    {} MiB a decoded picture (--max-memory), {} MiB of metadata, 4 MiB a colour profile, \
+         16383 pixels a side in WebP, 65535 in JPEG and GIF",
+        env!("CARGO_PKG_VERSION"),
+        formats.join(", "),
+        defaults.max_memory >> 20,
+        defaults.max_metadata >> 20,
+    )
+}
+
+fn described(bytes: &[u8], place: &str) -> String {
+    let family = Network::from_bytes(bytes.to_vec()).map_or_else(
+        |e| format!("no model: {e}"),
+        |n| n.spec().family.name().into(),
+    );
+    format!("{family}, {place}, SHA-256 {}", manifest::sha256(bytes))
 }

@@ -2,6 +2,8 @@
 //!
 //! Source: CIPA DC-008 (Exif 2.32) and TIFF 6.0. Every offset and count comes from outside.
 
+use super::ifd::Reader;
+
 /// What an EXIF block says.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Exif {
@@ -9,62 +11,6 @@ pub(super) struct Exif {
     pub(super) orientations: Vec<u16>,
     /// Kinds of things in it that a person would not want to publish.
     pub(super) holds: Vec<&'static str>,
-}
-
-/// Most entries that are read of one directory; real ones have under 100.
-const MAX_ENTRIES: usize = 1000;
-
-struct Reader<'a> {
-    bytes: &'a [u8],
-    little: bool,
-}
-
-impl Reader<'_> {
-    fn u16(&self, at: usize) -> Option<u16> {
-        let b = self.bytes.get(at..at.checked_add(2)?)?;
-        let b = [b[0], b[1]];
-        Some(if self.little {
-            u16::from_le_bytes(b)
-        } else {
-            u16::from_be_bytes(b)
-        })
-    }
-
-    fn u32(&self, at: usize) -> Option<u32> {
-        let b = self.bytes.get(at..at.checked_add(4)?)?;
-        let b = [b[0], b[1], b[2], b[3]];
-        Some(if self.little {
-            u32::from_le_bytes(b)
-        } else {
-            u32::from_be_bytes(b)
-        })
-    }
-
-    /// Entries of the directory at `at` (tag, offset of its value field), and the next one's place.
-    fn directory(&self, at: usize) -> Option<(Vec<(u16, usize)>, usize)> {
-        let count = usize::from(self.u16(at)?);
-        let entries = (0..count.min(MAX_ENTRIES))
-            .map_while(|i| {
-                let entry = at.checked_add(2 + 12 * i)?;
-                self.u32(entry + 8)?;
-                Some((self.u16(entry)?, entry))
-            })
-            .collect();
-        let next = at
-            .checked_add(2 + 12 * count)
-            .and_then(|n| self.u32(n))
-            .unwrap_or(0);
-        Some((entries, next as usize))
-    }
-
-    /// The number in an entry, if it is one short or long.
-    fn number(&self, entry: usize) -> Option<u32> {
-        match (self.u16(entry + 2)?, self.u32(entry + 4)?) {
-            (3, 1) => self.u16(entry + 8).map(u32::from),
-            (4, 1) => self.u32(entry + 8),
-            _ => None,
-        }
-    }
 }
 
 mod tag {
@@ -86,13 +32,10 @@ mod tag {
 /// Reads a TIFF block (what follows `Exif\0\0`). Broken parts are left out.
 pub(super) fn read(bytes: &[u8]) -> Exif {
     let mut exif = Exif::default();
-    let little = match bytes.get(..4) {
-        Some(b"II*\0") => true,
-        Some(b"MM\0*") => false,
-        _ => return exif,
+    let Some(reader) = Reader::new(bytes) else {
+        return exif;
     };
-    let reader = Reader { bytes, little };
-    let Some((entries, next)) = reader.u32(4).and_then(|at| reader.directory(at as usize)) else {
+    let Some((entries, next)) = reader.directory(reader.first()) else {
         return exif;
     };
     let mut hold = |what: &'static str| {

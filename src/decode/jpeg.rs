@@ -6,15 +6,8 @@ use zune_jpeg::{
     zune_core::{bytestream::ZCursor, colorspace::ColorSpace, options::DecoderOptions},
 };
 
-use super::{DecodeError, Options, colour, orientation::Gathered};
+use super::{DecodeError, Options, Stored, colour, gathered_profile, orientation::Gathered};
 use crate::jpeg::{self, Oddity, Structure};
-
-/// Pixels as stored, and what the file says of them.
-pub(super) struct Stored {
-    pub(super) pixels: DynamicImage,
-    pub(super) gathered: Gathered,
-    pub(super) damage: Option<String>,
-}
 
 pub(super) fn decode(bytes: &[u8], options: &Options) -> Result<Stored, DecodeError> {
     let structure = jpeg::walk(bytes).map_err(|e| DecodeError::Unsupported(e.to_string()))?;
@@ -167,8 +160,7 @@ fn gather(bytes: &[u8], structure: &Structure, options: &Options) -> Result<Gath
     icc.sort_by_key(|part| part.0);
     if !icc.is_empty() {
         let profile: Vec<u8> = icc.iter().flat_map(|part| part.1).copied().collect();
-        gathered.drop("colour profile", profile.len() as u64);
-        gathered.icc = Some(profile);
+        gathered_profile(&mut gathered, profile)?;
     }
     Ok(gathered)
 }

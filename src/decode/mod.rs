@@ -8,19 +8,25 @@
 //! What can't be noticed: a flipped bit inside a JPEG's data that happens to give another valid
 //! picture of the same length.
 
+mod bmp;
 pub mod clip;
 mod colour;
 mod exif;
+mod gif;
+mod ifd;
 mod jpeg;
 mod orientation;
 mod png;
 mod sniff;
+mod tiff;
+mod webp;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use image::DynamicImage;
+use image::{ColorType, DynamicImage, ImageBuffer};
 
 use crate::{format::Format, frame::Frame};
+use orientation::Gathered;
 pub use sniff::{HEAD, Kind, sniff};
 
 /// Proof that pixels are upright; only this room makes one.
@@ -92,6 +98,8 @@ pub struct Photo {
     pub frame: Frame,
     /// The format it came in.
     pub format: Format,
+    /// Whether its coding lost nothing: not so for JPEG and lossy WebP.
+    pub lossless: bool,
     /// What else the file held.
     pub dropped: Vec<Dropped>,
     /// What is wrong with the file, where `allow_damaged` let it pass.
@@ -106,7 +114,7 @@ pub enum DecodeError {
     #[error("is empty; copy it again from where it came")]
     Empty,
     /// No picture or video.
-    #[error("is no picture; name JPEG or PNG files")]
+    #[error("is no picture; name photos")]
     NotMedia,
     /// A kind that is not read.
     #[error("is {0}, which unface does not read; convert it to JPEG or PNG first")]
@@ -166,9 +174,13 @@ fn decode(bytes: &[u8], options: &Options) -> Result<Photo, DecodeError> {
         Kind::Other => return Err(DecodeError::NotMedia),
         Kind::Empty => return Err(DecodeError::Empty),
     };
-    let stored = match format {
-        Format::Jpeg => jpeg::decode(bytes, options)?,
-        Format::Png => png::decode(bytes, options)?,
+    let (stored, lossless) = match format {
+        Format::Jpeg => (jpeg::decode(bytes, options)?, false),
+        Format::Png => (png::decode(bytes, options)?, true),
+        Format::WebP => webp::decode(bytes, options)?,
+        Format::Tiff => (tiff::decode(bytes, options)?, true),
+        Format::Bmp => (bmp::decode(bytes, options)?, true),
+        Format::Gif => (gif::decode(bytes, options)?, true),
         // No file is sniffed as a photo of these.
         Format::Mp4 | Format::WebM => return Err(DecodeError::NotMedia),
     };
@@ -186,9 +198,57 @@ fn decode(bytes: &[u8], options: &Options) -> Result<Photo, DecodeError> {
     Ok(Photo {
         frame: from_upright_pixels(pixels),
         format,
+        lossless,
         dropped: gathered.dropped,
         damage: stored.damage,
     })
+}
+
+/// Pixels as stored, and what the file says of them.
+struct Stored {
+    pixels: DynamicImage,
+    gathered: Gathered,
+    damage: Option<String>,
+}
+
+/// A colour profile may have this many bytes, inflated; real ones are under 2 MB.
+const MAX_ICC: usize = 4 << 20;
+
+/// Notes a colour profile.
+fn gathered_profile(gathered: &mut Gathered, profile: Vec<u8>) -> Result<(), DecodeError> {
+    if profile.len() > MAX_ICC {
+        return Err(DecodeError::Profile(MAX_ICC >> 20));
+    }
+    gathered.drop("colour profile", profile.len() as u64);
+    gathered.icc = Some(profile);
+    Ok(())
+}
+
+/// Interleaved samples, 16-bit ones in this machine's byte order, as pixels.
+fn pixels_from(
+    width: u32,
+    height: u32,
+    color: ColorType,
+    data: Vec<u8>,
+) -> Result<DynamicImage, DecodeError> {
+    let wide = |data: Vec<u8>| -> Vec<u16> {
+        data.chunks_exact(2)
+            .map(|b| u16::from_ne_bytes([b[0], b[1]]))
+            .collect()
+    };
+    use DynamicImage as D;
+    match color {
+        ColorType::L8 => ImageBuffer::from_raw(width, height, data).map(D::ImageLuma8),
+        ColorType::La8 => ImageBuffer::from_raw(width, height, data).map(D::ImageLumaA8),
+        ColorType::Rgb8 => ImageBuffer::from_raw(width, height, data).map(D::ImageRgb8),
+        ColorType::Rgba8 => ImageBuffer::from_raw(width, height, data).map(D::ImageRgba8),
+        ColorType::L16 => ImageBuffer::from_raw(width, height, wide(data)).map(D::ImageLuma16),
+        ColorType::La16 => ImageBuffer::from_raw(width, height, wide(data)).map(D::ImageLumaA16),
+        ColorType::Rgb16 => ImageBuffer::from_raw(width, height, wide(data)).map(D::ImageRgb16),
+        ColorType::Rgba16 => ImageBuffer::from_raw(width, height, wide(data)).map(D::ImageRgba16),
+        _ => None,
+    }
+    .ok_or_else(|| DecodeError::Damaged("the decoder gave an unknown kind of pixels".into()))
 }
 
 fn with_article(name: &str) -> String {
@@ -221,6 +281,10 @@ fn clear_hidden(pixels: &mut DynamicImage) {
 pub fn dimensions(bytes: &[u8]) -> Option<(u32, u32, u8)> {
     match sniff(&bytes[..bytes.len().min(HEAD)]) {
         Kind::Photo(Format::Png) => png::size(bytes),
+        Kind::Photo(Format::WebP) => webp::size(bytes),
+        Kind::Photo(Format::Tiff) => tiff::size(bytes),
+        Kind::Photo(Format::Bmp) => bmp::size(bytes),
+        Kind::Photo(Format::Gif) => gif::size(bytes),
         Kind::Photo(Format::Jpeg) => {
             let (width, height, components) = crate::jpeg::size(bytes)?;
             Some((

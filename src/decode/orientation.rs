@@ -28,6 +28,19 @@ impl Gathered {
         self.drop(what, whole);
     }
 
+    /// Notes what a TIFF file, read as an EXIF block, holds; not its orientation.
+    pub(super) fn exif_of(&mut self, file: &[u8]) {
+        let exif = super::exif::read(file);
+        if !exif.holds.is_empty() {
+            self.drop(format!("tags ({})", exif.holds.join(", ")), 0);
+        }
+    }
+
+    /// Notes an orientation.
+    pub(super) fn orientation(&mut self, value: u16) {
+        self.exif.push(value);
+    }
+
     /// Notes an XMP packet.
     pub(super) fn xmp(&mut self, packet: &[u8], whole: u64) {
         self.xmp.extend(super::exif::xmp_orientations(packet));

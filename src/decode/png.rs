@@ -3,10 +3,8 @@
 use image::{DynamicImage, ImageBuffer};
 use png::{BitDepth, ColorType, Transformations};
 
-use super::{DecodeError, Options, jpeg::Stored, orientation::Gathered};
+use super::{DecodeError, MAX_ICC, Options, Stored, orientation::Gathered};
 
-/// A colour profile may inflate to this many bytes; real ones are under 2 MB.
-const MAX_ICC: usize = 4 << 20;
 const SIGNATURE: usize = 8;
 
 /// What walking the chunks gave.

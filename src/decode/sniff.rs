@@ -48,11 +48,9 @@ const BRANDS: [(&[u8], &str); 12] = [
 ];
 
 /// Signatures at fixed places: offset, bytes, name.
-const SIGNATURES: [(usize, &[u8], &str); 47] = [
-    (0, b"RIFF\0\0\0\0WEBP", "WebP picture"),
+const SIGNATURES: [(usize, &[u8], &str); 42] = [
+    (0, b"II*\0\x10\0\0\0CR", "Canon raw picture (CR2)"),
     (0, b"RIFF\0\0\0\0AVI ", "AVI video"),
-    (0, b"II*\0", "TIFF or raw picture"),
-    (0, b"MM\0*", "TIFF or raw picture"),
     (0, b"II+\0", "BigTIFF picture"),
     (0, b"MM\0+", "BigTIFF picture"),
     (0, b"IIRO", "Olympus raw picture (ORF)"),
@@ -63,9 +61,6 @@ const SIGNATURES: [(usize, &[u8], &str); 47] = [
     (0, b"FUJIFILMCCD-RAW", "Fujifilm raw picture (RAF)"),
     (0, b"\0MRM", "Minolta raw picture (MRW)"),
     (0, b"FOVb", "Sigma raw picture (X3F)"),
-    (0, b"BM", "BMP picture"),
-    (0, b"GIF87a", "GIF picture"),
-    (0, b"GIF89a", "GIF picture"),
     (0, b"\0\0\0\x0CjP  \r\n\x87\n", "JPEG 2000 picture"),
     (0, b"\xFFO\xFFQ", "JPEG 2000 picture"),
     (0, b"\0\0\0\x0CJXL \r\n\x87\n", "JPEG XL picture"),
@@ -114,6 +109,9 @@ pub fn sniff(head: &[u8]) -> Kind {
     if head.starts_with(b"\x89PNG\r\n\x1A\n") {
         return Kind::Photo(Format::Png);
     }
+    if let Some(format) = further_photo(head) {
+        return Kind::Photo(format);
+    }
     if let Some(name) = iso_media(head)
         .or_else(|| signature(head))
         .or_else(|| transport_stream(head))
@@ -142,6 +140,24 @@ const DEMUXERS: [(&str, &str); 11] = [
     ("Windows Media video", "asf"),
     ("MXF video", "mxf"),
 ];
+
+fn further_photo(head: &[u8]) -> Option<Format> {
+    let is = |bytes: &[u8]| head.starts_with(bytes);
+    if is(b"RIFF") && head.get(8..12) == Some(b"WEBP") {
+        return Some(Format::WebP);
+    }
+    if is(b"GIF87a") || is(b"GIF89a") {
+        return Some(Format::Gif);
+    }
+    // Raw pictures that dress as TIFF are told apart when their directories are read.
+    if (is(b"II*\0") || is(b"MM\0*")) && head.get(8..10) != Some(b"CR") {
+        return Some(Format::Tiff);
+    }
+    // Two letters alone could begin a text: the size of the second header must be one there is.
+    let sizes = [12, 16, 40, 52, 56, 64, 108, 124];
+    let known = |b: &[u8]| sizes.contains(&u32::from_le_bytes([b[0], b[1], b[2], b[3]]));
+    (is(b"BM") && head.get(14..18).is_none_or(known)).then_some(Format::Bmp)
+}
 
 fn signature(head: &[u8]) -> Option<&'static str> {
     SIGNATURES.iter().find_map(|&(at, bytes, name)| {

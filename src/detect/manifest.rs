@@ -78,7 +78,7 @@ pub fn sha256(bytes: &[u8]) -> String {
 #[must_use]
 pub const fn embedded() -> Option<&'static [u8]> {
     #[cfg(embedded_model)]
-    return Some(include_bytes!("../../models/centerface.onnx"));
+    return Some(include_bytes!("../../models/centerface-int8.onnx"));
     #[cfg(not(embedded_model))]
     return None;
 }

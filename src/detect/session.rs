@@ -95,6 +95,27 @@ impl Runtime {
         &self.path
     }
 
+    /// Its version, by its file's true name or, where that does not say, by the name of the version
+    /// that its symbols have.
+    #[must_use]
+    pub fn version(&self) -> Option<String> {
+        let digits = |text: &str| {
+            let from = text.find(|c: char| c.is_ascii_digit())?;
+            let end = text[from..]
+                .find(|c: char| !c.is_ascii_digit() && c != '.')
+                .map_or(text.len(), |i| from + i);
+            let version = text[from..end].trim_matches('.');
+            version.contains('.').then(|| version.to_owned())
+        };
+        let path = fs::canonicalize(&self.path).ok()?;
+        let by_name = path.file_name().and_then(|n| digits(n.to_str()?));
+        by_name.or_else(|| {
+            let bytes = fs::read(&path).ok()?;
+            let at = bytes.windows(6).position(|w| w == b"VERS_1")?;
+            digits(std::str::from_utf8(bytes.get(at..at + 16)?.split(|&b| b == 0).next()?).ok()?)
+        })
+    }
+
     /// What the library says of its build.
     #[must_use]
     pub fn build_info(&self) -> &'static str {

@@ -4,6 +4,7 @@
 //! followed; but ignore files (`.gitignore` and the like) are not obeyed, as a photo that a rule
 //! for programmers hides would stay uncovered without a word.
 
+mod list;
 mod name;
 mod walk;
 
@@ -15,6 +16,7 @@ use std::{
 };
 
 use crate::{error::ShownPath, format::Format};
+pub use list::{List, Listed, Stream};
 pub use name::OWN_MARK;
 
 /// Where a picture comes from.
@@ -80,6 +82,8 @@ pub struct Request {
     pub skip_existing: bool,
     /// Nothing is to be written: jobs get no outputs.
     pub look_only: bool,
+    /// Outputs get names that tell nothing, and lie in no folders of the inputs'.
+    pub neutral: bool,
 }
 
 /// What came of it.
@@ -104,7 +108,9 @@ pub enum DiscoverError {
     #[error("several pictures can't go into one output; name a folder with -o FOLDER/")]
     SeveralIntoOne,
     /// `-o FILE` with a suffix that is no format.
-    #[error("{0}: its suffix names no format; use .jpg or .png, or end it with / for a folder")]
+    #[error(
+        "{0}: its suffix names no format; use .jpg, .png, .webp, .tif, .bmp or .gif, or end it with / for a folder"
+    )]
     Suffix(ShownPath),
     /// An output of an earlier run was named.
     #[error("{0}: is unface's own output; name the original")]
@@ -130,6 +136,9 @@ pub enum DiscoverError {
         "{0}: exists already; use --overwrite to replace, --skip-existing to go on after a stop, or another -o"
     )]
     Exists(ShownPath),
+    /// The system gave no random numbers.
+    #[error("the system gives no random numbers ({0}); use --names keep")]
+    Random(String),
     /// `-` more than once.
     #[error("-: standard input can be named once only")]
     StdinTwice,
@@ -177,7 +186,11 @@ pub fn plan(
         let found = format_of(&entry.source);
         // Standard input is looked at later; a name must be known now.
         let format = found.map(|f| wanted(request, &target, f));
-        let output = format.and_then(|format| output(entry, &target, format, false));
+        let output = match format {
+            Some(format) if request.neutral => neutral(entry, &target, format)?,
+            Some(format) => output(entry, &target, format, false),
+            None => None,
+        };
         plan.jobs.push(Job {
             source: entry.source.clone(),
             named: entry.named,
@@ -326,6 +339,25 @@ fn output(entry: &Entry, target: &Target, format: Format, keep_suffix: bool) -> 
             Source::Stdin => PathBuf::from(format!("stdin{OWN_MARK}.{}", format.suffix())),
             Source::File(path) => name::beside(path, format, keep_suffix),
         }),
+    })
+}
+
+/// A name that tells nothing, drawn for this input alone.
+fn neutral(
+    entry: &Entry,
+    target: &Target,
+    format: Format,
+) -> Result<Option<Output>, DiscoverError> {
+    let random = name::random().map_err(DiscoverError::Random)?;
+    let suffix = format.suffix();
+    Ok(match (target, &entry.source) {
+        (Target::Folder(folder), _) => {
+            Some(Output::File(folder.join(format!("{random}.{suffix}"))))
+        }
+        (Target::Beside, Source::File(path)) => Some(Output::File(
+            path.with_file_name(format!("{random}{OWN_MARK}.{suffix}")),
+        )),
+        _ => output(entry, target, format, false),
     })
 }
 

@@ -32,6 +32,13 @@ pub(super) fn kept_folders(path: &Path) -> PathBuf {
         .collect()
 }
 
+/// Twelve hexadecimal digits that nobody can guess and that hardly come twice.
+pub(super) fn random() -> Result<String, String> {
+    let mut bytes = [0; 6];
+    getrandom::fill(&mut bytes).map_err(|e| e.to_string())?;
+    Ok(bytes.iter().map(|b| format!("{b:02x}")).collect())
+}
+
 pub(super) fn file_only(path: &Path) -> PathBuf {
     path.file_name()
         .map_or_else(|| PathBuf::from("unnamed"), PathBuf::from)

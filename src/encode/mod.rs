@@ -1,6 +1,10 @@
 //! [`Redacted`] → bytes: pixels only, the same tables and settings for every picture, so that the
 //! output tells nothing of the camera and the settings that made the input.
 
+mod bmp;
+mod gif;
+mod tiff;
+mod webp;
 pub mod clip;
 mod ebml;
 mod moov;
@@ -19,9 +23,21 @@ const FULL_COLOUR: u8 = 95;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum EncodeError {
-    /// JPEG has no more than 65,535 pixels a side.
-    #[error("has {0} × {1} pixels and JPEG holds 65535 a side; use --format png")]
-    TooLarge(u32, u32),
+    /// The format has no more than so many pixels a side.
+    #[error("has {width} × {height} pixels and {format} holds {most} a side; use --format png")]
+    TooLarge {
+        /// The format.
+        format: Format,
+        /// Width in pixels.
+        width: u32,
+        /// Height in pixels.
+        height: u32,
+        /// Most pixels a side.
+        most: u32,
+    },
+    /// The format's offsets reach no further than 4 GiB.
+    #[error("needs more than the 4 GiB that {0} can hold; use --format png")]
+    TooLong(Format),
     /// An encoder's complaint.
     #[error("can't be encoded ({0}); use another --format, and report this as a bug")]
     Encoder(String),
@@ -33,27 +49,63 @@ pub enum EncodeError {
     Kind(Format),
 }
 
-/// Encodes a covered picture. `quality` (1 to 100) counts for JPEG only; PNG loses nothing.
+/// How to encode.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Options {
+    /// Quality of JPEG and of lossy WebP, 1 to 100.
+    pub quality: u8,
+    /// WebP without loss. The other formats are what they are.
+    pub lossless: bool,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            quality: DEFAULT_QUALITY,
+            lossless: false,
+        }
+    }
+}
+
+/// Encodes a covered picture.
 ///
-/// JPEG holds 8 bits and no alpha: deeper samples are rounded, transparency becomes white.
+/// PNG and TIFF hold all there is. JPEG, WebP, BMP and GIF hold 8 bits: deeper samples are rounded.
+/// JPEG holds no transparency, which becomes white, and GIF only full or none. Pictures of more
+/// than 256 colours get a palette that comes near in GIF.
 ///
 /// # Errors
 /// [`EncodeError`].
-pub fn encode(redacted: &Redacted, format: Format, quality: u8) -> Result<Vec<u8>, EncodeError> {
+pub fn encode(
+    redacted: &Redacted,
+    format: Format,
+    options: &Options,
+) -> Result<Vec<u8>, EncodeError> {
+    let pixels = redacted.pixels();
     match format {
-        Format::Jpeg => jpeg(redacted.pixels(), quality),
-        Format::Png => png(redacted.pixels()),
+        Format::Jpeg => jpeg(pixels, options.quality),
+        Format::Png => png(pixels),
+        Format::WebP => webp::encode(pixels, options),
+        Format::Tiff => tiff::encode(pixels),
+        Format::Bmp => bmp::encode(pixels),
+        Format::Gif => gif::encode(pixels),
         Format::Mp4 | Format::WebM => Err(EncodeError::Kind(format)),
     }
 }
 
+/// Both sides, where a format holds that many.
+fn sides(pixels: &DynamicImage, format: Format, most: u32) -> Result<(u16, u16), EncodeError> {
+    let (width, height) = (pixels.width(), pixels.height());
+    let side = |v: u32| u16::try_from(v).ok().filter(|_| v <= most);
+    side(width).zip(side(height)).ok_or(EncodeError::TooLarge {
+        format,
+        width,
+        height,
+        most,
+    })
+}
+
 fn jpeg(pixels: &DynamicImage, quality: u8) -> Result<Vec<u8>, EncodeError> {
-    let (Ok(width), Ok(height)) = (
-        u16::try_from(pixels.width()),
-        u16::try_from(pixels.height()),
-    ) else {
-        return Err(EncodeError::TooLarge(pixels.width(), pixels.height()));
-    };
+    let (width, height) = sides(pixels, Format::Jpeg, u32::from(u16::MAX))?;
     // About a byte for four pixels; grows where that is not enough.
     let mut out = Vec::with_capacity(usize::from(width) * usize::from(height) / 4 + 1024);
     let quality = quality.clamp(1, 100);

@@ -10,7 +10,7 @@ use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{
         Condvar, Mutex, PoisonError,
-        atomic::{AtomicBool, AtomicUsize, Ordering},
+        atomic::{AtomicBool, Ordering},
         mpsc,
     },
 };
@@ -22,21 +22,28 @@ use crate::{
     error::Error,
 };
 
+/// What there is to do: a job, or an input whose fate is known already.
+pub(super) enum Item {
+    Job(Job),
+    Known(Box<Outcome>),
+}
+
 /// Memory a picture takes at its peak, per byte of its decoded pixels: the pixels, the encoded
 /// bytes, and a turned or converted copy.
 const FACTOR: u64 = 3;
 
-/// Does `job` for each of `jobs` on so many threads, and gives the outcomes to `sink` in order,
-/// until it says `false`. Gives whether something was left undone.
+/// Does `job` for each of `items` on so many threads, and gives the outcomes to `sink` in the order
+/// of their numbers, which are those from 0 on, until it says `false`. Gives whether something was
+/// left undone.
 pub(super) fn work(
-    jobs: &[Job],
+    items: impl Iterator<Item = (usize, Item)> + Send,
     settings: &Settings<'_>,
     job: impl Fn((usize, &Job)) -> Option<Outcome> + Sync,
     progress: &dyn Progress,
     mut sink: impl FnMut(Outcome) -> bool,
 ) -> bool {
     let workers = settings.workers.max(1);
-    let next = AtomicUsize::new(0);
+    let items = Mutex::new(items);
     let halt = AtomicBool::new(false);
     let budget = Budget {
         left: Mutex::new(settings.memory.max(1)),
@@ -44,11 +51,7 @@ pub(super) fn work(
         freed: Condvar::new(),
     };
     // One more than the pool, so that a picture is read and decoded while another is searched.
-    let threads = if workers == 1 {
-        1
-    } else {
-        (workers + 1).min(jobs.len().max(1))
-    };
+    let threads = if workers == 1 { 1 } else { workers + 1 };
     let (send, receive) = mpsc::sync_channel::<(usize, Option<Outcome>)>(2 * threads);
     let mut undone = false;
     std::thread::scope(|scope| {
@@ -57,15 +60,21 @@ pub(super) fn work(
             scope.spawn(|| {
                 let send = send;
                 loop {
-                    let index = next.fetch_add(1, Ordering::Relaxed);
-                    let Some(one) = jobs.get(index) else { return };
+                    let next = items.lock().unwrap_or_else(PoisonError::into_inner).next();
+                    let Some((index, item)) = next else { return };
                     if halt.load(Ordering::Relaxed) || progress.stop() {
                         let _ = send.send((index, None));
                         return;
                     }
-                    let held = budget.take(need(one));
-                    let outcome = guarded(index, one, &job);
-                    budget.give(held);
+                    let outcome = match item {
+                        Item::Known(outcome) => Some(*outcome),
+                        Item::Job(one) => {
+                            let held = budget.take(need(&one, settings));
+                            let outcome = guarded(index, &one, &job);
+                            budget.give(held);
+                            outcome
+                        }
+                    };
                     if send.send((index, outcome)).is_err() {
                         return;
                     }
@@ -93,7 +102,6 @@ pub(super) fn work(
         for outcome in waiting.into_values().flatten() {
             sink(outcome);
         }
-        undone |= due < jobs.len();
     });
     undone
 }
@@ -120,8 +128,8 @@ fn guarded(
     })
 }
 
-/// Bytes that a job will hold, by its header; 0 where that can't be said.
-fn need(job: &Job) -> u64 {
+/// Bytes that a job will hold, by its header; where that does not say, by its length.
+fn need(job: &Job, settings: &Settings<'_>) -> u64 {
     let Source::File(path) = &job.source else {
         return 0;
     };
@@ -130,10 +138,17 @@ fn need(job: &Job) -> u64 {
     const FAR: u64 = 1 << 18;
     let read = std::fs::File::open(path)
         .and_then(|f| std::io::Read::read_to_end(&mut std::io::Read::take(f, FAR), &mut head));
-    match (read, decode::dimensions(&head)) {
-        (Ok(_), Some((w, h, bytes))) => u64::from(w) * u64::from(h) * u64::from(bytes) * FACTOR,
-        _ => 0,
-    }
+    let pixels = match (read, decode::dimensions(&head)) {
+        (Ok(_), Some((w, h, bytes))) => u64::from(w)
+            .saturating_mul(u64::from(h))
+            .saturating_mul(u64::from(bytes)),
+        // The directory of a TIFF file may stand at its end; most are hardly compressed.
+        _ => std::fs::metadata(path).map_or(0, |m| m.len().saturating_mul(2)),
+    };
+    // More than this is not decoded.
+    pixels
+        .min(settings.decode.max_memory)
+        .saturating_mul(FACTOR)
 }
 
 /// Memory to share. Who needs more than there is at all gets all of it, alone.

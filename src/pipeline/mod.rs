@@ -1,5 +1,6 @@
 //! Joins the rooms: the only one that knows several of them.
 
+mod check;
 mod crew;
 mod photo;
 mod video;
@@ -13,13 +14,14 @@ use std::{
 
 use crate::{
     decode, detect,
-    discover::{self, Job, Source},
+    discover::{self, Job, Listed, Source},
     error::Error,
     geometry::Rect,
     redact,
     report::{Boxes, Record, Status, VERSION, names},
 };
 
+pub use check::{Checked, check};
 pub use video::{Film, VideoOptions};
 
 /// What is being done with a video.
@@ -97,6 +99,8 @@ pub enum Faces<'a> {
 pub struct Settings<'a> {
     /// What was named.
     pub request: discover::Request,
+    /// Inputs that come while others are worked on, instead of those of the request.
+    pub list: Option<discover::List>,
     /// What may be decoded.
     pub decode: decode::Options,
     /// Where faces come from.
@@ -137,6 +141,8 @@ pub struct Summary {
     pub passed_over: usize,
     /// Inputs of which nothing was written.
     pub failed: usize,
+    /// Why they failed, and how many for that reason; most frequent first.
+    pub causes: Vec<(String, usize)>,
     /// A person stopped the run.
     pub interrupted: bool,
     /// The reader of standard output went away.
@@ -160,43 +166,90 @@ pub fn run(settings: &Settings<'_>, progress: &dyn Progress) -> Result<Summary, 
         None
     };
     let stdin_bytes = stdin.as_ref().and_then(|s| s.as_ref().ok());
-    let plan = discover::plan(&settings.request, |source| format_of(source, stdin_bytes))?;
-    progress.planned(plan.jobs.len() + plan.failed.len());
-    let mut summary = Summary {
-        passed_over: plan.passed_over,
-        ..Summary::default()
+    let mut summary = Summary::default();
+    let planned = match &settings.list {
+        Some(_) => {
+            // Whether the outputs have a place at all is known before the first input.
+            let empty = discover::Request {
+                list: true,
+                ..settings.request.clone()
+            };
+            discover::plan(&empty, |_| None)?;
+            None
+        }
+        None => Some(discover::plan(&settings.request, |source| {
+            format_of(source, stdin_bytes)
+        })?),
     };
+    let mut jobs = Vec::new();
+    let mut unreadable = Vec::new();
+    if let Some(plan) = planned {
+        progress.planned(plan.jobs.len() + plan.failed.len());
+        summary.passed_over = plan.passed_over;
+        (jobs, unreadable) = (plan.jobs, plan.failed);
+    }
     let shop = Shop {
         settings,
         stdin: Mutex::new(stdin),
         swept: Mutex::new(HashSet::new()),
         limit,
     };
-    for (path, source) in plan.failed {
-        let source = Error::Read {
-            path: path.as_path().into(),
-            source,
-        };
-        tell(
-            &mut summary,
-            progress,
-            &Outcome::failed(Source::File(path), source),
-        )?;
+    for (path, source) in unreadable {
+        tell(&mut summary, progress, &Outcome::unreadable(path, source))?;
     }
     let mut told = Ok(());
-    let stopped = crew::work(
-        &plan.jobs,
-        settings,
-        |job| shop.work(job, progress),
-        progress,
-        |outcome| {
-            told = tell(&mut summary, progress, &outcome);
-            told.is_ok() && !summary.closed
-        },
-    );
+    let work = |job: (usize, &Job)| shop.work(job, progress);
+    let mut sink = |outcome| {
+        told = tell(&mut summary, progress, &outcome);
+        told.is_ok() && !summary.closed
+    };
+    let stop = || progress.stop();
+    let mut passed_over = 0;
+    let stopped = match &settings.list {
+        Some(list) => {
+            let format = |source: &Source| format_of(source, None);
+            let mut stream = discover::Stream::new(list, &settings.request, format, &stop);
+            let items = stream.by_ref().map(item).enumerate();
+            let stopped = crew::work(items, settings, work, progress, &mut sink);
+            passed_over = stream.passed_over;
+            stopped
+        }
+        None => {
+            let mut items: Vec<_> = jobs.into_iter().map(crew::Item::Job).enumerate().collect();
+            if settings.request.neutral {
+                // Neither the order of times nor that of the disk tells that of the inputs.
+                shuffle(&mut items)?;
+            }
+            crew::work(items.into_iter(), settings, work, progress, &mut sink)
+        }
+    };
     told?;
-    summary.interrupted = stopped && progress.stop();
+    summary.passed_over += passed_over;
+    summary.interrupted = (stopped || settings.list.is_some()) && progress.stop();
+    summary
+        .causes
+        .sort_by_key(|(_, count)| std::cmp::Reverse(*count));
     Ok(summary)
+}
+
+fn item(listed: Listed) -> crew::Item {
+    crew::Item::Known(Box::new(match listed {
+        Listed::Job(job) => return crew::Item::Job(job),
+        Listed::Refused(path, error) => Outcome::failed(Source::File(path), error.into()),
+        Listed::Unreadable(path, error) => Outcome::unreadable(path, error),
+    }))
+}
+
+/// An order that nobody can guess (Fisher and Yates).
+fn shuffle<T>(items: &mut [T]) -> Result<(), Error> {
+    for i in (1..items.len()).rev() {
+        let mut random = [0; 8];
+        getrandom::fill(&mut random)
+            .map_err(|e| Error::Discover(discover::DiscoverError::Random(e.to_string())))?;
+        // The bias of the remainder is that of a number below 2⁶⁴ by the number of pictures.
+        items.swap(i, (u64::from_le_bytes(random) % (i as u64 + 1)) as usize);
+    }
+    Ok(())
 }
 
 fn tell(summary: &mut Summary, progress: &dyn Progress, outcome: &Outcome) -> Result<(), Error> {
@@ -215,6 +268,9 @@ fn tell(summary: &mut Summary, progress: &dyn Progress, outcome: &Outcome) -> Re
     })
 }
 
+/// Most different causes that are counted.
+const MOST_CAUSES: usize = 1000;
+
 impl Summary {
     fn count(&mut self, outcome: &Outcome) {
         match outcome.record.status {
@@ -231,7 +287,18 @@ impl Summary {
             }
             Status::Skipped => self.skipped += 1,
             Status::PassedOver => self.passed_over += 1,
-            Status::Failed => self.failed += 1,
+            Status::Failed => {
+                self.failed += 1;
+                let cause = outcome
+                    .error
+                    .as_ref()
+                    .map_or_else(String::new, Error::cause);
+                match self.causes.iter().position(|(c, _)| *c == cause) {
+                    Some(at) => self.causes[at].1 += 1,
+                    None if self.causes.len() < MOST_CAUSES => self.causes.push((cause, 1)),
+                    None => {}
+                }
+            }
         }
         self.closed |= outcome.error.as_ref().is_some_and(Error::is_closed_pipe);
     }
@@ -261,6 +328,14 @@ impl Outcome {
             error: None,
             film: None,
         }
+    }
+
+    fn unreadable(path: PathBuf, source: io::Error) -> Self {
+        let error = Error::Read {
+            path: path.as_path().into(),
+            source,
+        };
+        Self::failed(Source::File(path), error)
     }
 
     fn failed(source: Source, error: Error) -> Self {

@@ -88,6 +88,7 @@ impl Shop<'_> {
         let Photo {
             frame,
             format,
+            lossless,
             dropped,
             damage,
         } = photo;
@@ -130,8 +131,12 @@ impl Shop<'_> {
             Some(Output::Stdout) => (None, Path::new("standard output")),
             None => return Err(self.no_output(source)),
         };
+        let options = encode::Options {
+            quality: *quality,
+            lossless,
+        };
         let encoded =
-            encode::encode(&covered, format, *quality).map_err(|source| Error::Encode {
+            encode::encode(&covered, format, &options).map_err(|source| Error::Encode {
                 path: shown.into(),
                 source,
             })?;
@@ -142,7 +147,11 @@ impl Shop<'_> {
         match target {
             Some(path) => {
                 self.sweep(write::folder_of(path));
-                write::commit(path, &encoded, self.settings.request.overwrite, check)
+                let options = write::Options {
+                    overwrite: self.settings.request.overwrite && self.settings.list.is_none(),
+                    timeless: self.settings.request.neutral,
+                };
+                write::commit(path, &encoded, options, check)
             }
             None => write::standard_output(&encoded, check),
         }

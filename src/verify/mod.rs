@@ -4,9 +4,14 @@
 //! It shares nothing with the encoders, whose mistakes it is there to notice, and fails closed:
 //! what it does not understand is a leak. It does not look at faces, only at bytes.
 
+mod bmp;
+mod gif;
 mod jpeg;
 mod mp4;
 mod png;
+mod tiff;
+mod vp8;
+mod webp;
 mod webm;
 
 use std::fmt;
@@ -126,6 +131,19 @@ impl Findings {
     }
 }
 
+impl Findings {
+    /// Notes how many pixels have a colour under full transparency.
+    fn hidden(&mut self, pixels: u64) {
+        if pixels > 0 {
+            self.add(
+                LeakKind::HiddenPixels,
+                format!("colours under {pixels} transparent pixels"),
+                0..0,
+            );
+        }
+    }
+}
+
 /// Reads a file of any kind and names what is more than pixels in it.
 #[must_use]
 pub fn inspect(bytes: &[u8]) -> Inspection {
@@ -134,6 +152,14 @@ pub fn inspect(bytes: &[u8]) -> Inspection {
         (Some(Format::Jpeg), jpeg::inspect(bytes, &mut findings))
     } else if bytes.starts_with(png::SIGNATURE) {
         (Some(Format::Png), png::inspect(bytes, &mut findings))
+    } else if webp::is_webp(bytes) {
+        (Some(Format::WebP), webp::inspect(bytes, &mut findings))
+    } else if tiff::SIGNATURES.iter().any(|s| bytes.starts_with(s)) {
+        (Some(Format::Tiff), tiff::inspect(bytes, &mut findings))
+    } else if gif::SIGNATURES.iter().any(|s| bytes.starts_with(s)) {
+        (Some(Format::Gif), gif::inspect(bytes, &mut findings))
+    } else if bytes.starts_with(bmp::SIGNATURE) {
+        (Some(Format::Bmp), bmp::inspect(bytes, &mut findings))
     } else if bytes.get(4..8) == Some(b"ftyp") {
         let film = mp4::inspect(
             &mut std::io::Cursor::new(bytes),

@@ -289,13 +289,7 @@ impl<'a> Rows<'a> {
         if self.bad_filter {
             findings.add(LeakKind::Malformed, "a filter that does not exist", 0..0);
         }
-        if self.hidden > 0 {
-            findings.add(
-                LeakKind::HiddenPixels,
-                format!("colours under {} transparent pixels", self.hidden),
-                0..0,
-            );
-        }
+        findings.hidden(self.hidden);
         let entries = self.palette.map_or(0, |p| p.len() / 3);
         if self.header.colour != 3 {
             if self.palette.is_some() {

@@ -10,6 +10,7 @@ mod temporary;
 use std::{
     io::{self, Write},
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 pub use temporary::{remove_all, sweep};
@@ -66,6 +67,18 @@ impl<E: std::error::Error + 'static> From<io::Error> for WriteError<E> {
     }
 }
 
+/// How to write.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Options {
+    /// An existing file may be replaced.
+    pub overwrite: bool,
+    /// The file's times become [`NO_TIME`] instead of now.
+    pub timeless: bool,
+}
+
+/// The first second of the year 2000, UTC: what every file system can hold, and no photo has.
+pub const NO_TIME: Duration = Duration::from_secs(946_684_800);
+
 /// Writes `bytes` to `path`, once `check` has passed what was read back. Folders are made.
 ///
 /// Without `overwrite` an existing name is left alone, whoever made it and whenever; a name that is
@@ -76,9 +89,10 @@ impl<E: std::error::Error + 'static> From<io::Error> for WriteError<E> {
 pub fn commit<E: std::error::Error + 'static>(
     path: &Path,
     bytes: &[u8],
-    overwrite: bool,
+    options: Options,
     check: impl FnOnce(&[u8]) -> Result<(), E>,
 ) -> Result<(), WriteError<E>> {
+    let overwrite = options.overwrite;
     let folder = folder_of(path);
     std::fs::create_dir_all(&folder)?;
     match std::fs::symlink_metadata(path) {
@@ -99,6 +113,9 @@ pub fn commit<E: std::error::Error + 'static>(
         });
     }
     check(&written).map_err(WriteError::Check)?;
+    if options.timeless {
+        file.forget_time()?;
+    }
     file.name(path, overwrite)?;
     Ok(())
 }

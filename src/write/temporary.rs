@@ -2,11 +2,11 @@
 
 use std::{
     collections::BTreeSet,
-    fs::{self, File, OpenOptions},
+    fs::{self, File, FileTimes, OpenOptions},
     io::{self, Read, Seek, SeekFrom, Write},
     path::{Path, PathBuf},
     sync::{Mutex, MutexGuard, PoisonError},
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 
 /// Names of temporary files of this process, for [`remove_all`].
@@ -122,6 +122,13 @@ impl Temporary {
             .take(expected as u64 + 1)
             .read_to_end(&mut bytes)?;
         Ok(bytes)
+    }
+
+    /// Sets its times to [`super::NO_TIME`].
+    pub(super) fn forget_time(&self) -> io::Result<()> {
+        let time = SystemTime::UNIX_EPOCH + super::NO_TIME;
+        self.file
+            .set_times(FileTimes::new().set_accessed(time).set_modified(time))
     }
 
     /// Gives it its final name.

@@ -1,0 +1,83 @@
+//! Files of any kind through the verifier: what they hold besides pixels.
+
+use std::{
+    io::Read,
+    path::{Path, PathBuf},
+};
+
+use crate::{
+    error::Error,
+    verify::{self, Inspection},
+};
+
+/// What reading one file gave.
+#[derive(Debug)]
+pub struct Checked {
+    /// The file, as named or found.
+    pub path: PathBuf,
+    /// What it holds.
+    pub result: Result<Inspection, Error>,
+}
+
+/// Reads each file of `paths`, and each file in folders among them, by name, hidden ones as well;
+/// links in folders are not followed. `told` says whether to go on.
+///
+/// `limit`: largest file that is read, in bytes.
+pub fn check(paths: &[PathBuf], limit: u64, mut told: impl FnMut(Checked) -> bool) {
+    for path in paths {
+        if !path.is_dir() {
+            if !told(one(path, limit)) {
+                return;
+            }
+            continue;
+        }
+        let walk = ignore::WalkBuilder::new(path)
+            .standard_filters(false)
+            .follow_links(false)
+            .sort_by_file_name(std::ffi::OsStr::cmp)
+            .build();
+        for entry in walk {
+            let checked = match entry {
+                Ok(entry) if entry.file_type().is_some_and(|t| t.is_file()) => {
+                    one(entry.path(), limit)
+                }
+                Ok(_) => continue,
+                Err(error) => unreadable(path, std::io::Error::other(error)),
+            };
+            if !told(checked) {
+                return;
+            }
+        }
+    }
+}
+
+fn unreadable(path: &Path, source: std::io::Error) -> Checked {
+    Checked {
+        path: path.to_path_buf(),
+        result: Err(Error::Read {
+            path: path.into(),
+            source,
+        }),
+    }
+}
+
+fn one(path: &Path, limit: u64) -> Checked {
+    let mut bytes = Vec::new();
+    let read = std::fs::File::open(path)
+        .and_then(|f| f.take(limit.saturating_add(1)).read_to_end(&mut bytes));
+    if let Err(source) = read {
+        return unreadable(path, source);
+    }
+    let result = if bytes.len() as u64 > limit {
+        Err(Error::Huge {
+            path: path.into(),
+            limit: limit >> 20,
+        })
+    } else {
+        Ok(verify::inspect(&bytes))
+    };
+    Checked {
+        path: path.to_path_buf(),
+        result,
+    }
+}

@@ -1,0 +1,358 @@
+//! TIFF: one directory, structural tags, deflated strips that end where their data ends; every
+//! byte of the file belongs to one of these.
+
+use std::ops::Range;
+
+use miniz_oxide::inflate::{
+    TINFLStatus,
+    core::{DecompressorOxide, decompress, inflate_flags as flag},
+};
+
+use super::{Findings, LeakKind};
+
+pub(super) const SIGNATURES: [&[u8]; 2] = [b"II*\0", b"MM\0*"];
+
+/// Tags that say how the pixels lie in the file, and no more.
+const STRUCTURAL: [u16; 17] = [
+    254, 256, 257, 258, 259, 262, 273, 277, 278, 279, 282, 283, 284, 296, 317, 338, 339,
+];
+/// Most entries of a directory that are followed.
+const MAX_ENTRIES: usize = 1000;
+/// Deflate gives at most 1032 bytes for one.
+const LARGEST_RATIO: usize = 1040;
+
+struct Reader<'a> {
+    bytes: &'a [u8],
+    little: bool,
+}
+
+#[derive(Debug, Clone)]
+struct Entry {
+    tag: u16,
+    kind: u16,
+    count: u32,
+    value: Range<usize>,
+}
+
+impl Reader<'_> {
+    fn number(&self, at: usize, size: usize) -> Option<u32> {
+        let bytes = self.bytes.get(at..at.checked_add(size)?)?;
+        let fold = |sum: u32, b: &u8| sum << 8 | u32::from(*b);
+        Some(if self.little {
+            bytes.iter().rev().fold(0, fold)
+        } else {
+            bytes.iter().fold(0, fold)
+        })
+    }
+
+    fn entry(&self, at: usize) -> Option<Entry> {
+        let (tag, kind) = (self.number(at, 2)? as u16, self.number(at + 2, 2)? as u16);
+        let count = self.number(at + 4, 4)?;
+        let size = match kind {
+            1 | 2 | 6 | 7 => 1,
+            3 | 8 => 2,
+            5 | 10 | 12 => 8,
+            _ => 4,
+        };
+        let length = (count as usize).checked_mul(size)?;
+        let from = if length <= 4 {
+            at + 8
+        } else {
+            self.number(at + 8, 4)? as usize
+        };
+        let value = from..from.checked_add(length)?;
+        (value.end <= self.bytes.len()).then_some(Entry {
+            tag,
+            kind,
+            count,
+            value,
+        })
+    }
+
+    fn values(&self, entry: &Entry) -> Option<Vec<u32>> {
+        let size = match entry.kind {
+            1 => 1,
+            3 => 2,
+            4 => 4,
+            _ => return None,
+        };
+        (0..entry.count as usize)
+            .map(|i| self.number(entry.value.start + i * size, size))
+            .collect()
+    }
+}
+
+pub(super) fn inspect(bytes: &[u8], findings: &mut Findings) -> Option<(u32, u32)> {
+    let reader = Reader {
+        bytes,
+        little: bytes.starts_with(SIGNATURES[0]),
+    };
+    let broken = |findings: &mut Findings| {
+        findings.add(
+            LeakKind::Malformed,
+            "directory that can't be followed",
+            0..bytes.len(),
+        );
+        None
+    };
+    let Some(start) = reader.number(4, 4).map(|v| v as usize) else {
+        return broken(findings);
+    };
+    let Some(count) = reader.number(start, 2).map(|v| v as usize) else {
+        return broken(findings);
+    };
+    let end = start + 2 + 12 * count + 4;
+    let Some(next) = reader.number(end - 4, 4).filter(|_| count <= MAX_ENTRIES) else {
+        return broken(findings);
+    };
+    if next != 0 {
+        findings.add(LeakKind::SecondPicture, "a further page", end - 4..end);
+    }
+    let mut parts = vec![0..8, start..end];
+    let mut entries: Vec<Entry> = Vec::with_capacity(count);
+    for i in 0..count {
+        let at = start + 2 + 12 * i;
+        let Some(entry) = reader.entry(at) else {
+            return broken(findings);
+        };
+        if entry.value.start != at + 8 {
+            parts.push(entry.value.clone());
+        } else if bytes[entry.value.end..at + 12].iter().any(|&b| b != 0) {
+            findings.add(
+                LeakKind::Slack,
+                "bytes behind a short value",
+                entry.value.end..at + 12,
+            );
+        }
+        if !STRUCTURAL.contains(&entry.tag) {
+            unlisted(&entry, findings);
+        }
+        if entries.last().is_some_and(|last| last.tag >= entry.tag) {
+            findings.add(LeakKind::Malformed, "tags out of order", at..at + 12);
+        }
+        entries.push(entry);
+    }
+    let size = pixels(&reader, &entries, &mut parts, findings);
+    if size.is_none() {
+        findings.add(
+            LeakKind::Malformed,
+            "pixels of a kind that can't be followed",
+            start..end,
+        );
+    }
+    cover(bytes, parts, findings);
+    size
+}
+
+fn unlisted(entry: &Entry, findings: &mut Findings) {
+    let (kind, name) = match entry.tag {
+        700 => (LeakKind::Xmp, "XMP".to_string()),
+        33723 => (LeakKind::Iptc, "IPTC".into()),
+        34675 => (LeakKind::ColourProfile, "colour profile".into()),
+        274 | 34665 | 34853 | 271 | 272 => (LeakKind::Exif, format!("tag {} (EXIF)", entry.tag)),
+        330 => (LeakKind::SecondPicture, "further pictures".into()),
+        269 | 270 | 285 | 305 | 306 | 315 | 316 | 33432 => {
+            (LeakKind::Comment, format!("tag {} (text)", entry.tag))
+        }
+        tag => (LeakKind::Unknown, format!("tag {tag}")),
+    };
+    findings.add(kind, name, entry.value.clone());
+}
+
+/// Every byte belongs to one part, but for one of padding before an even place.
+fn cover(bytes: &[u8], mut parts: Vec<Range<usize>>, findings: &mut Findings) {
+    parts.retain(|p| !p.is_empty());
+    parts.sort_by_key(|p| (p.start, p.end));
+    let mut at = 0;
+    for part in parts {
+        if part.start < at {
+            findings.add(
+                LeakKind::Malformed,
+                "parts that lie over each other",
+                part.start..at.min(part.end),
+            );
+        }
+        let padding = part.start == at + 1 && part.start % 2 == 0 && bytes.get(at) == Some(&0);
+        if part.start > at && !padding {
+            findings.add(
+                LeakKind::Between,
+                "bytes that nothing points to",
+                at..part.start,
+            );
+        }
+        at = at.max(part.end);
+    }
+    if at < bytes.len() {
+        findings.add(LeakKind::Trailing, "bytes behind the end", at..bytes.len());
+    }
+}
+
+/// How the samples lie.
+#[derive(Debug, Clone, Copy)]
+struct Layout {
+    channels: usize,
+    sample: usize,
+    row: usize,
+    alpha: bool,
+    predicted: bool,
+    deflated: bool,
+    little: bool,
+}
+
+/// Follows the strips; `None` where the tags are no such picture as this program writes.
+fn pixels(
+    reader: &Reader<'_>,
+    entries: &[Entry],
+    parts: &mut Vec<Range<usize>>,
+    findings: &mut Findings,
+) -> Option<(u32, u32)> {
+    let all = |tag: u16| {
+        let entry = entries.iter().find(|e| e.tag == tag)?;
+        reader.values(entry)
+    };
+    let one = |tag: u16, default: Option<u32>| match all(tag) {
+        Some(values) => (values.len() == 1).then(|| values[0]),
+        None => default,
+    };
+    let (width, height) = (one(256, None)?, one(257, None)?);
+    let channels = one(277, Some(1))? as usize;
+    let bits = all(258)?;
+    let compression = one(259, Some(1))?;
+    let predictor = one(317, Some(1))?;
+    let extra = all(338).unwrap_or_default();
+    let colours = match one(262, None)? {
+        0 | 1 => 1,
+        2 => 3,
+        5 => 4,
+        _ => return None,
+    };
+    let sound = width > 0
+        && height > 0
+        && (1..=5).contains(&channels)
+        && bits.len() == channels
+        && bits.iter().all(|&b| b == bits[0] && matches!(b, 8 | 16))
+        && matches!(compression, 1 | 8)
+        && matches!(predictor, 1 | 2)
+        && one(284, Some(1))? == 1
+        && one(254, Some(0))? == 0
+        && channels == colours + extra.len();
+    if !sound {
+        return None;
+    }
+    let sample = bits[0] as usize / 8;
+    let layout = Layout {
+        channels,
+        sample,
+        row: (width as usize).checked_mul(channels * sample)?,
+        alpha: extra.first().is_some_and(|&e| matches!(e, 1 | 2)),
+        predicted: predictor == 2,
+        deflated: compression == 8,
+        little: reader.little,
+    };
+    let rows = one(278, Some(height))?.clamp(1, height);
+    let (offsets, lengths) = (all(273)?, all(279)?);
+    if offsets.len() != height.div_ceil(rows) as usize || lengths.len() != offsets.len() {
+        return None;
+    }
+    let mut hidden = 0;
+    for (i, (&offset, &length)) in offsets.iter().zip(&lengths).enumerate() {
+        let range = offset as usize..(offset as usize).checked_add(length as usize)?;
+        let data = reader.bytes.get(range.clone())?;
+        parts.push(range.clone());
+        let here = rows.min(height - i as u32 * rows) as usize;
+        let expected = layout.row.checked_mul(here)?;
+        hidden += strip(data, expected, layout, range, findings);
+    }
+    findings.hidden(hidden);
+    Some((width, height))
+}
+
+/// Looks at one strip; gives how many pixels hide a colour.
+fn strip(
+    data: &[u8],
+    expected: usize,
+    layout: Layout,
+    range: Range<usize>,
+    findings: &mut Findings,
+) -> u64 {
+    if !layout.deflated {
+        match data.len().checked_sub(expected) {
+            Some(0) if layout.alpha => return hidden(&mut data.to_vec(), layout),
+            Some(0) => {}
+            Some(spare) => findings.add(
+                LeakKind::Slack,
+                "bytes behind a strip",
+                range.end - spare..range.end,
+            ),
+            None => findings.add(LeakKind::Malformed, "a strip cut short", range),
+        }
+        return 0;
+    }
+    if expected > data.len().saturating_mul(LARGEST_RATIO) {
+        findings.add(LeakKind::Malformed, "a strip cut short", range);
+        return 0;
+    }
+    let mut plain = vec![0; expected];
+    let flags = flag::TINFL_FLAG_PARSE_ZLIB_HEADER
+        | flag::TINFL_FLAG_COMPUTE_ADLER32
+        | flag::TINFL_FLAG_USING_NON_WRAPPING_OUTPUT_BUF;
+    let (status, consumed, written) =
+        decompress(&mut DecompressorOxide::new(), data, &mut plain, 0, flags);
+    match status {
+        TINFLStatus::Done if written == expected => {
+            if consumed < data.len() {
+                findings.add(
+                    LeakKind::Slack,
+                    "bytes behind a strip's data",
+                    range.start + consumed..range.end,
+                );
+            }
+        }
+        TINFLStatus::HasMoreOutput => {
+            findings.add(LeakKind::Slack, "more data than pixels", range);
+        }
+        _ => findings.add(LeakKind::Malformed, "a strip that can't be inflated", range),
+    }
+    if layout.alpha {
+        hidden(&mut plain, layout)
+    } else {
+        0
+    }
+}
+
+/// Pixels with a colour under an alpha of 0.
+fn hidden(plain: &mut [u8], layout: Layout) -> u64 {
+    let (channels, sample) = (layout.channels, layout.sample);
+    let step = channels * sample;
+    let mut count = 0;
+    for row in plain.chunks_exact_mut(layout.row) {
+        if layout.predicted {
+            if sample == 1 {
+                (step..row.len()).for_each(|i| row[i] = row[i].wrapping_add(row[i - step]));
+            } else {
+                for i in (step..row.len()).step_by(2) {
+                    let value = |row: &[u8], i: usize| {
+                        let b = [row[i], row[i + 1]];
+                        if layout.little {
+                            u16::from_le_bytes(b)
+                        } else {
+                            u16::from_be_bytes(b)
+                        }
+                    };
+                    let sum = value(row, i).wrapping_add(value(row, i - step));
+                    let b = if layout.little {
+                        sum.to_le_bytes()
+                    } else {
+                        sum.to_be_bytes()
+                    };
+                    row[i..i + 2].copy_from_slice(&b);
+                }
+            }
+        }
+        count += row
+            .chunks_exact(step)
+            .filter(|p| p[step - sample..].iter().all(|&b| b == 0) && p.iter().any(|&b| b != 0))
+            .count() as u64;
+    }
+    count
+}

@@ -1,0 +1,271 @@
+//! WebP: one picture, `VP8 ` or `VP8L`, with `ALPH` and a `VP8X` that says no more where there is
+//! transparency. The picture is decoded, by another program than the one that wrote it.
+//!
+//! What lies behind the last pixel's bits shows in lossy pictures by following them ([`vp8`]), in
+//! the others by taking bytes away: a picture that decodes without its last byte did not need it.
+
+use std::{
+    io::Cursor,
+    ops::Range,
+    panic::{AssertUnwindSafe, catch_unwind},
+};
+
+use image_webp::WebPDecoder;
+
+use super::{
+    Findings, LeakKind,
+    vp8::{self, Oddity},
+};
+
+/// `RIFF`, size, `WEBP`.
+const HEAD: usize = 12;
+/// The flag of `VP8X` that says there is transparency.
+const ALPHA: u8 = 0x10;
+
+pub(super) fn is_webp(bytes: &[u8]) -> bool {
+    bytes.starts_with(b"RIFF") && bytes.get(8..12) == Some(b"WEBP")
+}
+
+#[derive(Default)]
+struct Chunks {
+    extended: Option<Range<usize>>,
+    alpha: Option<Range<usize>>,
+    picture: Option<(bool, Range<usize>)>,
+}
+
+pub(super) fn inspect(bytes: &[u8], findings: &mut Findings) -> Option<(u32, u32)> {
+    let stated = u32::from_le_bytes(bytes.get(4..8)?.try_into().ok()?) as usize;
+    let end = stated.saturating_add(8);
+    if end > bytes.len() {
+        findings.add(LeakKind::Malformed, "a size beyond the file's end", 4..8);
+    } else if end < bytes.len() {
+        findings.add(LeakKind::Trailing, "bytes behind the end", end..bytes.len());
+    }
+    let chunks = walk(&bytes[..end.min(bytes.len())], findings);
+    let Some((exact, picture)) = chunks.picture.clone() else {
+        findings.add(LeakKind::Malformed, "no picture", 0..0);
+        return None;
+    };
+    let simple = if exact { b"VP8L" } else { b"VP8 " };
+    let content = &bytes[picture.clone()];
+    let alone = [(simple, content)];
+    let Some((size, pixels)) = decoded(&riff(&alone)) else {
+        findings.add(
+            LeakKind::Malformed,
+            "a picture that can't be decoded",
+            picture,
+        );
+        return None;
+    };
+    extended(bytes, &chunks, exact, size, findings);
+    if exact {
+        let hidden = pixels
+            .chunks_exact(4)
+            .filter(|p| p[3] == 0 && p[..3] != [0; 3]);
+        findings.hidden(hidden.count() as u64);
+        let spare = unneeded(content, |part| {
+            decoded(&riff(&[(b"VP8L", part)])).is_some_and(|d| d.1 == pixels)
+        });
+        slack(spare, &picture, "bytes behind the picture's data", findings);
+    } else {
+        parts(content, &picture, findings);
+    }
+    if let (Some(alpha), false) = (&chunks.alpha, exact) {
+        transparency(bytes, alpha, &picture, size, findings);
+    }
+    Some(size)
+}
+
+fn slack(spare: usize, place: &Range<usize>, what: &str, findings: &mut Findings) {
+    if spare > 0 {
+        findings.add(LeakKind::Slack, what, place.end - spare..place.end);
+    }
+}
+
+/// How many bytes at the end are not needed.
+fn unneeded(content: &[u8], decodes: impl Fn(&[u8]) -> bool) -> usize {
+    let without = |n: usize| content.len() > n && decodes(&content[..content.len() - n]);
+    if !without(1) {
+        return 0;
+    }
+    let (mut good, mut bad) = (1, content.len());
+    while bad - good > 1 {
+        let middle = good + (bad - good) / 2;
+        if without(middle) {
+            good = middle;
+        } else {
+            bad = middle;
+        }
+    }
+    good
+}
+
+/// A file of these chunks.
+fn riff(chunks: &[(&[u8; 4], &[u8])]) -> Vec<u8> {
+    let mut body = b"WEBP".to_vec();
+    for (kind, content) in chunks {
+        body.extend(*kind);
+        body.extend((content.len() as u32).to_le_bytes());
+        body.extend(*content);
+        body.extend(std::iter::repeat_n(0, content.len() % 2));
+    }
+    let mut out = b"RIFF".to_vec();
+    out.extend((body.len() as u32).to_le_bytes());
+    out.extend(body);
+    out
+}
+
+/// Size and pixels; RGBA for pictures with transparency and for all of `VP8L` that say so.
+fn decoded(file: &[u8]) -> Option<((u32, u32), Vec<u8>)> {
+    let run = || {
+        let mut decoder = WebPDecoder::new(Cursor::new(file)).ok()?;
+        let alpha = decoder.has_alpha();
+        let mut pixels = vec![0; decoder.output_buffer_size()?];
+        decoder.read_image(&mut pixels).ok()?;
+        let size = decoder.dimensions();
+        if alpha {
+            return Some((size, pixels));
+        }
+        let full = pixels.chunks_exact(3).flat_map(|p| [p[0], p[1], p[2], 255]);
+        Some((size, full.collect()))
+    };
+    // Whatever a hostile file does to the decoder is one file that can't be decoded.
+    catch_unwind(AssertUnwindSafe(run)).ok().flatten()
+}
+
+fn walk(bytes: &[u8], findings: &mut Findings) -> Chunks {
+    let mut chunks = Chunks::default();
+    let mut at = HEAD;
+    while at < bytes.len() {
+        let body = bytes.get(at..at + 8).and_then(|head| {
+            let length = u32::from_le_bytes([head[4], head[5], head[6], head[7]]) as usize;
+            let body = at + 8..(at + 8).checked_add(length)?;
+            (body.end + length % 2 <= bytes.len()).then_some(body)
+        });
+        let Some(body) = body else {
+            findings.add(LeakKind::Malformed, "a chunk cut short", at..bytes.len());
+            break;
+        };
+        let kind = &bytes[at..at + 4];
+        let whole = at..body.end;
+        if body.len() % 2 == 1 && bytes[body.end] != 0 {
+            findings.add(
+                LeakKind::Slack,
+                "padding that is not 0",
+                body.end..body.end + 1,
+            );
+        }
+        at = body.end + body.len() % 2;
+        let first = chunks.extended.is_none() && chunks.alpha.is_none() && chunks.picture.is_none();
+        match kind {
+            b"VP8X" if first => chunks.extended = Some(body),
+            b"ALPH" if chunks.alpha.is_none() && chunks.picture.is_none() => {
+                chunks.alpha = Some(body);
+            }
+            b"VP8 " if chunks.picture.is_none() => chunks.picture = Some((false, body)),
+            b"VP8L" if chunks.picture.is_none() && chunks.alpha.is_none() => {
+                chunks.picture = Some((true, body));
+            }
+            _ => unlisted(kind, whole, findings),
+        }
+    }
+    chunks
+}
+
+fn unlisted(kind: &[u8], whole: Range<usize>, findings: &mut Findings) {
+    let (leak, name) = match kind {
+        b"EXIF" => (LeakKind::Exif, "EXIF".to_string()),
+        b"XMP " => (LeakKind::Xmp, "XMP".into()),
+        b"ICCP" => (LeakKind::ColourProfile, "colour profile".into()),
+        b"ANIM" | b"ANMF" => (LeakKind::SecondPicture, "animation".into()),
+        b"VP8 " | b"VP8L" | b"ALPH" => (LeakKind::SecondPicture, "a further picture".into()),
+        _ => (
+            LeakKind::Unknown,
+            format!("chunk '{}'", kind.escape_ascii()),
+        ),
+    };
+    findings.add(leak, name, whole);
+}
+
+/// `VP8X` may say that there is transparency, and how large the picture is.
+fn extended(
+    bytes: &[u8],
+    chunks: &Chunks,
+    exact: bool,
+    (width, height): (u32, u32),
+    findings: &mut Findings,
+) {
+    let Some(place) = &chunks.extended else {
+        if let Some(alpha) = &chunks.alpha {
+            findings.add(
+                LeakKind::Malformed,
+                "transparency without a header",
+                alpha.clone(),
+            );
+        }
+        return;
+    };
+    let mut wanted = vec![ALPHA, 0, 0, 0];
+    wanted.extend(&(width - 1).to_le_bytes()[..3]);
+    wanted.extend(&(height - 1).to_le_bytes()[..3]);
+    if bytes[place.clone()] != wanted || chunks.alpha.is_none() && !exact {
+        findings.add(
+            LeakKind::Unknown,
+            "a header that says more than transparency",
+            place.clone(),
+        );
+    }
+}
+
+/// The parts of a lossy picture.
+fn parts(content: &[u8], place: &Range<usize>, findings: &mut Findings) {
+    for oddity in vp8::follow(content) {
+        match oddity {
+            Oddity::Spare(r) => findings.add(
+                LeakKind::Slack,
+                "bytes behind the picture's data",
+                place.start + r.start..place.start + r.end,
+            ),
+            Oddity::Broken(what) => findings.add(LeakKind::Malformed, what, place.clone()),
+        }
+    }
+}
+
+/// The transparency of a lossy picture.
+fn transparency(
+    bytes: &[u8],
+    alpha: &Range<usize>,
+    picture: &Range<usize>,
+    (width, height): (u32, u32),
+    findings: &mut Findings,
+) {
+    let mut header = vec![ALPHA, 0, 0, 0];
+    header.extend(&(width - 1).to_le_bytes()[..3]);
+    header.extend(&(height - 1).to_le_bytes()[..3]);
+    let whole = |part: &[u8]| {
+        decoded(&riff(&[
+            (b"VP8X", &header),
+            (b"ALPH", part),
+            (b"VP8 ", &bytes[picture.clone()]),
+        ]))
+    };
+    let content = &bytes[alpha.clone()];
+    let Some((_, pixels)) = whole(content) else {
+        findings.add(
+            LeakKind::Malformed,
+            "transparency that can't be decoded",
+            alpha.clone(),
+        );
+        return;
+    };
+    // Reserved bits, and a note on how it was prepared, which may stay.
+    if content.first().is_some_and(|b| b >> 6 != 0) {
+        findings.add(
+            LeakKind::Unknown,
+            "unused flags of transparency",
+            alpha.start..alpha.start + 1,
+        );
+    }
+    let spare = unneeded(content, |part| whole(part).is_some_and(|d| d.1 == pixels));
+    slack(spare, alpha, "bytes behind the transparency", findings);
+}
