@@ -10,6 +10,7 @@ Needs Python 3.8 or newer with pip. Usage: python3 scripts/setup.py [--original]
 import hashlib
 import os
 import platform
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -124,7 +125,21 @@ def runtime():
     return target
 
 
+def ffmpeg():
+    """For videos: Debian's package, where this runs as root and it is missing. Photos need it not."""
+    if shutil.which("ffmpeg") and shutil.which("ffprobe"):
+        return shutil.which("ffmpeg")
+    if not (hasattr(os, "geteuid") and os.geteuid() == 0 and shutil.which("apt-get")):
+        return None
+    print("setup: getting ffmpeg", flush=True)
+    for command in (["apt-get", "update", "-qq"], ["apt-get", "install", "-y", "-qq", "--no-install-recommends", "ffmpeg"]):
+        if subprocess.call(command, stdout=subprocess.DEVNULL) != 0:
+            break
+    return shutil.which("ffmpeg")
+
+
 if __name__ == "__main__":
     if "--original" in sys.argv[1:]:
         print(f"setup: original detector at {detector()}")
     print(f"setup: ONNX Runtime at {runtime()}")
+    print(f"setup: ffmpeg at {ffmpeg() or 'no place: photos work, videos need it installed'}")
