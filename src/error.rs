@@ -122,6 +122,14 @@ pub enum Error {
         /// Why.
         source: WriteError<VerifyError>,
     },
+    /// The video can't be followed.
+    #[error("{path}: {source}")]
+    Video {
+        /// The input.
+        path: ShownPath,
+        /// Why.
+        source: crate::ffmpeg::StreamError,
+    },
     /// A job panicked.
     #[error(
         "{path}: broke the program ({what}); report this as a bug, the other pictures are not touched by it"

@@ -1,4 +1,4 @@
-//! The still formats that unface writes.
+//! The formats that unface writes.
 
 use std::{fmt, path::Path, str::FromStr};
 
@@ -17,17 +17,23 @@ pub enum Format {
     Bmp,
     /// GIF, one picture of at most 256 colours.
     Gif,
+    /// MP4, a video.
+    Mp4,
+    /// WebM, a video.
+    WebM,
 }
 
 impl Format {
     /// Every format.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 8] = [
         Self::Jpeg,
         Self::Png,
         Self::WebP,
         Self::Tiff,
         Self::Bmp,
         Self::Gif,
+        Self::Mp4,
+        Self::WebM,
     ];
 
     /// Those of single pictures.
@@ -40,6 +46,12 @@ impl Format {
         Self::Gif,
     ];
 
+    /// Whether it is a video's.
+    #[must_use]
+    pub const fn is_video(self) -> bool {
+        matches!(self, Self::Mp4 | Self::WebM)
+    }
+
     /// The usual suffix, without the dot.
     #[must_use]
     pub const fn suffix(self) -> &'static str {
@@ -50,6 +62,8 @@ impl Format {
             Self::Tiff => "tif",
             Self::Bmp => "bmp",
             Self::Gif => "gif",
+            Self::Mp4 => "mp4",
+            Self::WebM => "webm",
         }
     }
 
@@ -63,6 +77,8 @@ impl Format {
             Self::Tiff => &["tif", "tiff"],
             Self::Bmp => &["bmp", "dib"],
             Self::Gif => &["gif"],
+            Self::Mp4 => &["mp4", "m4v"],
+            Self::WebM => &["webm"],
         }
     }
 
@@ -83,7 +99,7 @@ impl FromStr for Format {
             .find(|f| f.suffixes().contains(&lower.as_str()))
             .ok_or_else(|| {
                 format!(
-                    "'{}' is no format that unface writes; use jpg, png, webp, tiff, bmp or gif",
+                    "'{}' is no format that unface writes; use jpg, png, webp, tiff, bmp or gif, and mp4 or webm for videos",
                     text.escape_debug()
                 )
             })
@@ -99,6 +115,8 @@ impl fmt::Display for Format {
             Self::Tiff => "TIFF",
             Self::Bmp => "BMP",
             Self::Gif => "GIF",
+            Self::Mp4 => "MP4",
+            Self::WebM => "WebM",
         })
     }
 }

@@ -8,7 +8,9 @@
 //! | [`discover`] | what was named | jobs: one input, one output name |
 //! | [`decode`] | bytes | an upright [`Frame`] |
 //! | [`detect`] | a frame | [`Face`]s |
+//! | [`track`] | faces in some frames of a video | places in every frame |
 //! | [`redact`] | a frame and faces | [`redact::Redacted`] |
+//! | [`sound`] | samples of sound | samples without the voice, or none |
 //! | [`encode`] | a redacted frame | bytes, pixels only |
 //! | [`verify`] | bytes | nothing but pixels in them, or the leaks |
 //! | [`mod@write`] | verified bytes | a file under its final name |
@@ -20,13 +22,17 @@ pub mod discover;
 pub mod encode;
 pub mod error;
 pub mod face;
+pub mod ffmpeg;
 pub mod format;
 pub mod frame;
 pub mod geometry;
 pub mod jpeg;
 pub mod pipeline;
+pub mod planes;
 pub mod redact;
 pub mod report;
+pub mod sound;
+pub mod track;
 pub mod verify;
 pub mod write;
 

@@ -315,7 +315,12 @@ fn a_broken_picture_in_a_batch_fails_alone_and_leaves_nothing() {
         told.contains("photos/cut.jpg: is damaged") && told.contains("--allow-damaged"),
         "{told}"
     );
-    assert!(told.contains("photos/clip.jpg: is an MP4 video"), "{told}");
+    // A video that breaks off; without ffmpeg, one that can't be read at all.
+    assert!(
+        told.contains("photos/clip.jpg: can't be read by ffmpeg")
+            || told.contains("photos/clip.jpg: is a video, and ffmpeg is not installed"),
+        "{told}"
+    );
     let out = unface(dir.path())
         .args(["photos/cut.jpg", "--allow-damaged", "-o", "safe/"])
         .output()

@@ -83,6 +83,33 @@ pub struct Cover {
     #[arg(long, value_name = "FILE", help_heading = "Covering")]
     pub boxes: Option<PathBuf>,
 
+    /// Sound of videos: drop, keep or disguise
+    #[arg(
+        long,
+        value_name = "WHAT",
+        default_value = "drop",
+        help_heading = "Videos"
+    )]
+    pub audio: unface::sound::Audio,
+    /// Silence this stretch, in seconds or [H:]M:S; repeatable
+    #[arg(long, value_name = "FROM-TO", value_parser = stretch, help_heading = "Videos")]
+    pub mute: Vec<(f64, f64)>,
+    /// h264, hevc, av1 or vp9 [default: h264; hevc for 10 bits; vp9 for WebM]
+    #[arg(
+        long,
+        value_enum,
+        value_name = "CODEC",
+        hide_possible_values = true,
+        help_heading = "Videos"
+    )]
+    pub codec: Option<CodecName>,
+    /// Quality of videos, lower is better [default: 20 for h264]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(0..=63), help_heading = "Videos")]
+    pub crf: Option<u8>,
+    /// Speed of the video encoder, by its own names [default: medium for h264]
+    #[arg(long, value_name = "NAME", value_parser = preset, help_heading = "Videos")]
+    pub preset: Option<String>,
+
     #[command(flatten)]
     pub finding: Finding,
     #[command(flatten)]
@@ -246,6 +273,41 @@ pub enum EffectName {
     Pixelate,
     Fill,
     Image,
+}
+
+/// How videos are compressed.
+#[derive(ValueEnum, Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CodecName {
+    H264,
+    Hevc,
+    Av1,
+    Vp9,
+}
+
+/// `1:05-1:20.5` → seconds.
+fn stretch(text: &str) -> Result<(f64, f64), String> {
+    let time = |t: &str| {
+        t.split(':').try_fold(0.0, |sum, part| {
+            let n: f64 = part
+                .trim()
+                .parse()
+                .ok()
+                .filter(|n: &f64| n.is_finite() && *n >= 0.0)?;
+            Some(sum * 60.0 + n)
+        })
+    };
+    text.split_once('-')
+        .and_then(|(from, to)| Some((time(from)?, time(to)?)))
+        .filter(|(from, to)| from < to)
+        .ok_or_else(|| "use FROM-TO in seconds or minutes, such as 12.5-20 or 1:05-1:20".into())
+}
+
+fn preset(text: &str) -> Result<String, String> {
+    let plain =
+        !text.is_empty() && text.len() <= 16 && text.bytes().all(|b| b.is_ascii_alphanumeric());
+    plain
+        .then(|| text.to_owned())
+        .ok_or_else(|| "use a name such as veryfast, medium or slow".into())
 }
 
 fn color(text: &str) -> Result<[u8; 3], String> {

@@ -163,7 +163,39 @@ fn on_interrupt(stop: Arc<AtomicUsize>) {
     let _ = ctrlc::set_handler(handler);
 }
 
-/// One JSON line for a picture that was searched.
+/// JSON lines for a picture or a video's frames that were searched.
+fn boxes_lines(outcome: &pipeline::Outcome) -> Box<dyn Iterator<Item = String> + '_> {
+    match &outcome.film {
+        Some(film) => Box::new((0..film.frames()).filter_map(|f| frame_line(outcome, film, f))),
+        None => Box::new(boxes_line(outcome).into_iter()),
+    }
+}
+
+fn frame_line(outcome: &pipeline::Outcome, film: &pipeline::Film, frame: usize) -> Option<String> {
+    let record = &outcome.record;
+    let (path, path_hex) = unface::report::names(outcome.source.path());
+    let faces = film
+        .at(frame)
+        .into_iter()
+        .map(|c| unface::report::TrackedFace {
+            face: unface::Face {
+                rect: c.rect,
+                score: c.score,
+            },
+            track: c.track,
+        });
+    let line = unface::report::FrameLine {
+        path,
+        path_hex,
+        frame,
+        time: film.time(frame),
+        width: record.width?,
+        height: record.height?,
+        faces: faces.collect(),
+    };
+    serde_json::to_string(&line).ok()
+}
+
 fn boxes_line(outcome: &pipeline::Outcome) -> Option<String> {
     let record = &outcome.record;
     let line = Line::new(

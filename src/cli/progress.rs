@@ -2,7 +2,7 @@
 
 use std::{
     io::{self, IsTerminal, Write},
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{
         Arc, Mutex, OnceLock, PoisonError,
         atomic::{AtomicUsize, Ordering},
@@ -14,11 +14,11 @@ use indicatif::{ProgressBar, ProgressStyle};
 use unface::{
     Progress, ShownPath, Summary,
     discover::{Job, Output},
-    pipeline::Outcome,
+    pipeline::{Outcome, Pass},
     report::Status,
 };
 
-use super::{boxes_line, messages};
+use super::{boxes_lines, messages};
 
 /// Most names in the closing line.
 const MOST_NAMES: usize = 8;
@@ -30,6 +30,8 @@ pub struct Teller {
     records: Option<Mutex<Box<dyn Write + Send>>>,
     detects: bool,
     bar: OnceLock<ProgressBar>,
+    /// The video that is worked on, and its pass.
+    film: Mutex<Option<(ProgressBar, Pass)>>,
     faces: AtomicUsize,
 }
 
@@ -47,6 +49,7 @@ impl Teller {
             records,
             detects,
             bar: OnceLock::new(),
+            film: Mutex::new(None),
             faces: AtomicUsize::new(0),
         }
     }
@@ -87,16 +90,30 @@ impl Progress for Teller {
                 shown(outcome)
             ));
         }
+        if outcome.film.is_some()
+            && let Some((bar, _)) = self
+                .film
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .take()
+        {
+            bar.finish_and_clear();
+        }
+        if !self.quiet && outcome.error.is_none() {
+            video_notes(outcome)
+                .iter()
+                .for_each(|note| messages::line(note));
+        }
         if let Some(bar) = self.bar.get() {
             bar.set_message(format!("{faces} faces"));
             bar.inc(1);
         } else if !self.quiet && outcome.error.is_none() && !self.detects {
             messages::line(&plain(outcome));
         }
-        if self.detects
-            && let (Status::Done, Some(line)) = (record.status, boxes_line(outcome))
-        {
-            messages::out(&line)?;
+        if self.detects && record.status == Status::Done {
+            for line in boxes_lines(outcome) {
+                messages::out(&line)?;
+            }
         }
         if let Some(records) = &self.records {
             let mut sink = records.lock().unwrap_or_else(PoisonError::into_inner);
@@ -105,6 +122,33 @@ impl Progress for Teller {
             sink.flush()?;
         }
         Ok(())
+    }
+
+    fn frames(&self, source: &Path, pass: Pass, done: usize, of: Option<usize>, faces: usize) {
+        if self.bar.get().is_none() {
+            return;
+        }
+        let mut film = self.film.lock().unwrap_or_else(PoisonError::into_inner);
+        if film.as_ref().is_none_or(|(_, p)| *p != pass) {
+            if let Some((old, _)) = film.take() {
+                old.finish_and_clear();
+            }
+            let bar = messages::bars().add(ProgressBar::new(of.unwrap_or(0) as u64));
+            let length = if of.is_some() { "{pos}/{len}" } else { "{pos}" };
+            let template = format!("  {{msg}}: {length} frames, {{per_sec}}, {{eta}} left");
+            if let Ok(style) = ProgressStyle::with_template(&template) {
+                bar.set_style(style);
+            }
+            *film = Some((bar, pass));
+        }
+        if let Some((bar, _)) = &*film {
+            let name = ShownPath(source.to_path_buf());
+            bar.set_message(match pass {
+                Pass::Search => format!("{name}, searching (1 of 2), {faces} sightings"),
+                Pass::Cover => format!("{name}, covering (2 of 2), {faces} faces"),
+            });
+            bar.set_position(done as u64);
+        }
     }
 
     fn stop(&self) -> bool {
@@ -126,13 +170,46 @@ fn plain(outcome: &Outcome) -> String {
             format!(
                 "{}: {}{output}",
                 shown(outcome),
-                count(record.faces.len(), "face")
+                record.video.as_ref().map_or_else(
+                    || count(record.faces.len(), "face"),
+                    |v| format!(
+                        "{} in {}",
+                        count(v.tracks, "face"),
+                        count(v.frames, "frame")
+                    )
+                )
             )
         }
         Status::Skipped => format!("{}: skipped, its output is there", shown(outcome)),
         Status::PassedOver => format!("{}: passed over, no picture", shown(outcome)),
         Status::Failed => format!("{}: failed", shown(outcome)),
     }
+}
+
+/// What a person should know of a video: its sound, and pixels that were converted.
+fn video_notes(outcome: &Outcome) -> Vec<String> {
+    let Some(video) = &outcome.record.video else {
+        return Vec::new();
+    };
+    let mut notes = Vec::new();
+    match video.sound.as_deref() {
+        Some("dropped") => notes.push(format!(
+            "{}: its sound is dropped, as voices identify people; --audio disguise or keep",
+            shown(outcome)
+        )),
+        Some("kept") => notes.push(format!(
+            "{}: its sound is kept; voices identify people",
+            shown(outcome)
+        )),
+        _ => {}
+    }
+    if let (Some(pixels), true) = (&video.converted, outcome.record.output.is_some()) {
+        notes.push(format!(
+            "{}: its pixels ({pixels}) were converted to the nearest kind that can be covered",
+            shown(outcome)
+        ));
+    }
+    notes
 }
 
 fn count(n: usize, what: &str) -> String {

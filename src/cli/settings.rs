@@ -26,7 +26,7 @@ use unface::{
 
 use super::{
     Refusal,
-    args::{Command, Cover, EffectName, Finding, Inputs, Names, Reading},
+    args::{CodecName, Command, Cover, EffectName, Finding, Inputs, Names, Reading},
     places, usage,
 };
 
@@ -274,6 +274,15 @@ impl Resolved {
             places: a.cover.clone(),
             preview: a.preview_boxes,
             seed: a.seed,
+            video: unface::pipeline::VideoOptions {
+                choice: unface::encode::clip::Choice {
+                    codec: a.codec.map(codec),
+                    crf: a.crf,
+                    preset: a.preset.clone(),
+                },
+                audio: a.audio,
+                mute: a.mute.clone(),
+            },
         })
     }
 
@@ -303,6 +312,16 @@ impl Resolved {
                 ),
                 exit: super::Exit::Failed,
             })
+    }
+}
+
+const fn codec(name: CodecName) -> unface::encode::clip::Codec {
+    use unface::encode::clip::Codec;
+    match name {
+        CodecName::H264 => Codec::H264,
+        CodecName::Hevc => Codec::Hevc,
+        CodecName::Av1 => Codec::Av1,
+        CodecName::Vp9 => Codec::Vp9,
     }
 }
 

@@ -9,6 +9,7 @@
 //! picture of the same length.
 
 mod bmp;
+pub mod clip;
 mod colour;
 mod exif;
 mod gif;
@@ -118,6 +119,11 @@ pub enum DecodeError {
     /// A kind that is not read.
     #[error("is {0}, which unface does not read; convert it to JPEG or PNG first")]
     Unsupported(String),
+    /// A video where only a photo can be.
+    #[error(
+        "is {0}, and videos are read from files only; name the file, or pipe frames with `ffmpeg -i - -f yuv4mpegpipe -`"
+    )]
+    Piped(String),
     /// Cut off or broken.
     #[error("is damaged ({0}); get a sound copy, or use --allow-damaged to cover what is there")]
     Damaged(String),
@@ -163,6 +169,7 @@ pub fn photo(bytes: &[u8], options: &Options) -> Result<Photo, DecodeError> {
 fn decode(bytes: &[u8], options: &Options) -> Result<Photo, DecodeError> {
     let format = match sniff(&bytes[..bytes.len().min(HEAD)]) {
         Kind::Photo(format) => format,
+        Kind::Video(name, _) => return Err(DecodeError::Piped(with_article(name))),
         Kind::Unsupported(name) => return Err(DecodeError::Unsupported(with_article(name))),
         Kind::Other => return Err(DecodeError::NotMedia),
         Kind::Empty => return Err(DecodeError::Empty),
@@ -174,6 +181,8 @@ fn decode(bytes: &[u8], options: &Options) -> Result<Photo, DecodeError> {
         Format::Tiff => (tiff::decode(bytes, options)?, true),
         Format::Bmp => (bmp::decode(bytes, options)?, true),
         Format::Gif => (gif::decode(bytes, options)?, true),
+        // No file is sniffed as a photo of these.
+        Format::Mp4 | Format::WebM => return Err(DecodeError::NotMedia),
     };
     let mut gathered = stored.gathered;
     let orientation = gathered.decide(options.orientation)?;

@@ -10,6 +10,8 @@ pub const HEAD: usize = 4096;
 pub enum Kind {
     /// A picture that unface reads.
     Photo(Format),
+    /// A video that `ffmpeg` reads: what it is called, and the demuxer for it.
+    Video(&'static str, &'static str),
     /// A picture or video of a kind that unface does not read, by its name.
     Unsupported(&'static str),
     /// No picture or video.
@@ -22,7 +24,10 @@ impl Kind {
     /// Whether it is a picture or a video, which must never be passed over in silence.
     #[must_use]
     pub const fn is_media(self) -> bool {
-        matches!(self, Self::Photo(_) | Self::Unsupported(_))
+        matches!(
+            self,
+            Self::Photo(_) | Self::Video(..) | Self::Unsupported(_)
+        )
     }
 }
 
@@ -112,10 +117,29 @@ pub fn sniff(head: &[u8]) -> Kind {
         .or_else(|| transport_stream(head))
         .or_else(|| text(head))
     {
-        return Kind::Unsupported(name);
+        return match DEMUXERS.iter().find(|(n, _)| *n == name) {
+            Some(&(name, demuxer)) => Kind::Video(name, demuxer),
+            None => Kind::Unsupported(name),
+        };
     }
     Kind::Other
 }
+
+/// The demuxer that is forced for a kind of video, so that no file can choose one that would read
+/// other files.
+const DEMUXERS: [(&str, &str); 11] = [
+    ("MP4 video", "mov"),
+    ("QuickTime video (MOV)", "mov"),
+    ("3GP video", "mov"),
+    ("Matroska or WebM video", "matroska"),
+    ("AVI video", "avi"),
+    ("MPEG-TS video", "mpegts"),
+    ("MPEG video", "mpeg"),
+    ("Flash video", "flv"),
+    ("Ogg video or sound", "ogg"),
+    ("Windows Media video", "asf"),
+    ("MXF video", "mxf"),
+];
 
 fn further_photo(head: &[u8]) -> Option<Format> {
     let is = |bytes: &[u8]| head.starts_with(bytes);

@@ -220,7 +220,13 @@ fn wanted(request: &Request, target: &Target, found: Format) -> Format {
         Target::File(path) => Format::from_path(path),
         _ => None,
     };
-    request.format.or(by_name).unwrap_or(found)
+    let chosen = request.format.or(by_name).unwrap_or(found);
+    // In a folder of both, a format for photos is none for videos.
+    if chosen.is_video() == found.is_video() {
+        chosen
+    } else {
+        found
+    }
 }
 
 fn target(request: &Request) -> Result<Target, DiscoverError> {

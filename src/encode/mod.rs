@@ -5,6 +5,9 @@ mod bmp;
 mod gif;
 mod tiff;
 mod webp;
+pub mod clip;
+mod ebml;
+mod moov;
 
 use image::DynamicImage;
 use jpeg_encoder::{ColorType, Encoder, SamplingFactor};
@@ -38,6 +41,12 @@ pub enum EncodeError {
     /// An encoder's complaint.
     #[error("can't be encoded ({0}); use another --format, and report this as a bug")]
     Encoder(String),
+    /// A video's encoder.
+    #[error(transparent)]
+    Video(crate::ffmpeg::StreamError),
+    /// A picture can't become a video, or the other way round.
+    #[error("can't become {0}; leave the format to the input's kind")]
+    Kind(Format),
 }
 
 /// How to encode.
@@ -79,6 +88,7 @@ pub fn encode(
         Format::Tiff => tiff::encode(pixels),
         Format::Bmp => bmp::encode(pixels),
         Format::Gif => gif::encode(pixels),
+        Format::Mp4 | Format::WebM => Err(EncodeError::Kind(format)),
     }
 }
 

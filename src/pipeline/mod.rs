@@ -3,6 +3,7 @@
 mod check;
 mod crew;
 mod photo;
+mod video;
 
 use std::{
     collections::HashSet,
@@ -21,6 +22,16 @@ use crate::{
 };
 
 pub use check::{Checked, check};
+pub use video::{Film, VideoOptions};
+
+/// What is being done with a video.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pass {
+    /// Faces are looked for.
+    Search,
+    /// Faces are covered.
+    Cover,
+}
 
 /// Who is told of what happens, and may say stop.
 pub trait Progress: Sync {
@@ -32,6 +43,17 @@ pub trait Progress: Sync {
     /// # Errors
     /// When it can't be told (a report that can't be written): the run ends.
     fn finished(&self, outcome: &Outcome) -> io::Result<()>;
+
+    /// So many frames of a video are done, of so many if that is known; `faces` so far.
+    fn frames(
+        &self,
+        _source: &std::path::Path,
+        _pass: Pass,
+        _done: usize,
+        _of: Option<usize>,
+        _faces: usize,
+    ) {
+    }
 
     /// Whether to stop: what is in flight is dropped, nothing partial is left.
     fn stop(&self) -> bool {
@@ -54,6 +76,8 @@ pub enum Task {
         preview: bool,
         /// Seed of the noise, for tests; `None` draws it from the system.
         seed: Option<u64>,
+        /// What counts for videos only.
+        video: VideoOptions,
     },
     /// Look for faces only.
     Detect,
@@ -98,6 +122,8 @@ pub struct Outcome {
     pub record: Record,
     /// Why it failed.
     pub error: Option<Error>,
+    /// For a video: its faces over time.
+    pub film: Option<Film>,
 }
 
 /// A run in numbers.
@@ -250,8 +276,12 @@ impl Summary {
         match outcome.record.status {
             Status::Done => {
                 self.done += 1;
-                self.faces += outcome.record.faces.len();
-                if outcome.record.faces.is_empty() && outcome.record.places.is_empty() {
+                let tracks = outcome.record.video.as_ref().map_or(0, |v| v.tracks);
+                self.faces += outcome.record.faces.len() + tracks;
+                if outcome.record.faces.is_empty()
+                    && tracks == 0
+                    && outcome.record.places.is_empty()
+                {
                     self.without_faces.push(outcome.source.path().to_path_buf());
                 }
             }
@@ -287,6 +317,7 @@ impl Outcome {
             height: None,
             faces: Vec::new(),
             places: Vec::new(),
+            video: None,
             dropped: Vec::new(),
             damage: None,
             error: None,
@@ -295,6 +326,7 @@ impl Outcome {
             source,
             record,
             error: None,
+            film: None,
         }
     }
 
@@ -334,22 +366,44 @@ fn read_stdin(limit: u64) -> io::Result<Vec<u8>> {
 fn format_of(source: &Source, stdin: Option<&Vec<u8>>) -> Option<crate::Format> {
     let kind = match source {
         Source::Stdin => stdin.map(|bytes| decode::sniff(&bytes[..bytes.len().min(decode::HEAD)])),
-        Source::File(path) => {
-            // Opening a pipe twice would lose what it gives.
-            let ordinary = std::fs::metadata(path).is_ok_and(|m| m.is_file());
-            let mut head = Vec::new();
-            let read = || {
-                std::fs::File::open(path)?
-                    .take(decode::HEAD as u64)
-                    .read_to_end(&mut head)
-            };
-            (ordinary && { read }().is_ok()).then(|| decode::sniff(&head))
-        }
+        Source::File(_) => kind_of(source),
     };
-    match kind {
-        Some(decode::Kind::Photo(format)) => Some(format),
+    match kind? {
+        decode::Kind::Photo(format) => Some(format),
+        decode::Kind::Video(_, demuxer) if *source != Source::Stdin => {
+            let webm = demuxer == "matroska"
+                && head_of(source).is_some_and(|h| h.windows(4).take(64).any(|w| w == b"webm"));
+            Some(if webm {
+                crate::Format::WebM
+            } else {
+                crate::Format::Mp4
+            })
+        }
         _ => None,
     }
+}
+
+/// The first bytes of an ordinary file.
+fn head_of(source: &Source) -> Option<Vec<u8>> {
+    let Source::File(path) = source else {
+        return None;
+    };
+    // Opening a pipe twice would lose what it gives.
+    if !std::fs::metadata(path).is_ok_and(|m| m.is_file()) {
+        return None;
+    }
+    let mut head = Vec::new();
+    std::fs::File::open(path)
+        .ok()?
+        .take(decode::HEAD as u64)
+        .read_to_end(&mut head)
+        .ok()?;
+    Some(head)
+}
+
+/// What an ordinary file is, by its content.
+fn kind_of(source: &Source) -> Option<decode::Kind> {
+    head_of(source).map(|head| decode::sniff(&head))
 }
 
 /// What the workers share.

@@ -36,6 +36,9 @@ impl Shop<'_> {
         if job.skip {
             return Some(self.outcome(job, Status::Skipped, Seen::default()));
         }
+        if let Some(demuxer) = super::video::demuxer_of(&job.source) {
+            return self.video(index, job, demuxer, progress);
+        }
         let mut seen = Seen::default();
         let result = self.steps(index, job, progress, &mut seen);
         Some(match result {
@@ -57,11 +60,7 @@ impl Shop<'_> {
     fn outcome(&self, job: &Job, status: Status, seen: Seen) -> Outcome {
         let mut outcome = Outcome::new(job.source.clone(), status);
         let record = &mut outcome.record;
-        record.output = match &job.output {
-            Some(Output::File(path)) => Some(names(path).0),
-            Some(Output::Stdout) => Some("-".into()),
-            None => None,
-        };
+        record.output = shown_output(job);
         if let Some((width, height)) = seen.size {
             (record.width, record.height) = (Some(width), Some(height));
         }
@@ -104,6 +103,7 @@ impl Shop<'_> {
             places,
             preview,
             seed,
+            ..
         } = &self.settings.task
         else {
             return Ok(());
@@ -188,7 +188,16 @@ impl Shop<'_> {
     }
 }
 
-fn go_on(progress: &dyn Progress) -> Result<(), Error> {
+/// The output as the report names it.
+pub(super) fn shown_output(job: &Job) -> Option<String> {
+    match &job.output {
+        Some(Output::File(path)) => Some(names(path).0),
+        Some(Output::Stdout) => Some("-".into()),
+        None => None,
+    }
+}
+
+pub(super) fn go_on(progress: &dyn Progress) -> Result<(), Error> {
     if progress.stop() {
         Err(Error::Interrupted)
     } else {

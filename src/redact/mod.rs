@@ -4,6 +4,7 @@
 //! [`effect`]. Overlapping regions become one, with one grid, so that no second pass reads what a
 //! first one let through.
 
+pub mod clip;
 pub mod effect;
 mod noise;
 mod outline;

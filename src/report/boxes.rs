@@ -1,6 +1,9 @@
 //! Boxes as JSON lines: what `detect` prints, and what a person edited.
 
-use std::{collections::HashMap, path::Path};
+use std::{
+    collections::{BTreeMap, HashMap},
+    path::Path,
+};
 
 use serde::{Deserialize, Serialize};
 
@@ -40,6 +43,36 @@ impl Line {
     }
 }
 
+/// One frame's boxes of a video.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct FrameLine {
+    /// The video, as it was named.
+    pub path: String,
+    /// The name's bytes in hexadecimal, where it is not UTF-8.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub path_hex: Option<String>,
+    /// Counted from 0.
+    pub frame: usize,
+    /// When it is shown, in seconds.
+    pub time: f64,
+    /// Width of the upright picture in pixels.
+    pub width: u32,
+    /// Height of the upright picture in pixels.
+    pub height: u32,
+    /// What is covered, by track.
+    pub faces: Vec<TrackedFace>,
+}
+
+/// A face of a frame.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct TrackedFace {
+    /// Where it is; its score is 0 where it was not seen in this frame.
+    #[serde(flatten)]
+    pub face: Face,
+    /// What belongs together over time.
+    pub track: u32,
+}
+
 /// A path as JSON can hold it, and its bytes where that is not exact.
 #[must_use]
 pub fn names(path: &Path) -> (String, Option<String>) {
@@ -77,6 +110,9 @@ pub enum BoxesError {
         "has no boxes for this picture; add a line for it, with \"faces\": [] if it shows nobody"
     )]
     Missing,
+    /// A line was made for another video.
+    #[error("has boxes for frame {0} of a video with {1} frames; run detect again")]
+    Frame(usize, usize),
     /// A line was made for another picture.
     #[error(
         "has boxes for a picture of {0} × {1} pixels and this one has {2} × {3}; run detect again"
@@ -93,6 +129,9 @@ struct Read {
     width: Option<u32>,
     #[serde(default)]
     height: Option<u32>,
+    /// For a video, counted from 0.
+    #[serde(default)]
+    frame: Option<usize>,
     faces: Vec<ReadFace>,
 }
 
@@ -103,6 +142,9 @@ struct ReadFace {
     /// A person who adds a box need not give a score.
     #[serde(default = "certain")]
     score: f32,
+    /// What belongs together in a video.
+    #[serde(default)]
+    track: Option<u32>,
 }
 
 const fn certain() -> f32 {
@@ -113,7 +155,19 @@ const fn certain() -> f32 {
 #[derive(Debug, Default)]
 pub struct Boxes {
     lines: HashMap<String, Entry>,
+    films: HashMap<String, GivenFilm>,
 }
+
+/// Boxes of a video.
+#[derive(Debug, Default)]
+struct GivenFilm {
+    size: Option<(u32, u32)>,
+    /// By frame: boxes and their tracks.
+    frames: BTreeMap<usize, Vec<(Face, Option<u32>)>>,
+}
+
+/// For each track: frames, rectangles, scores.
+pub type OverTime = Vec<Vec<(usize, Rect, f32)>>;
 
 /// Size of the picture, where given, and its boxes.
 type Entry = (Option<(u32, u32)>, Vec<Face>);
@@ -150,6 +204,19 @@ impl Boxes {
                 return Err(wrong(format!("a box that covers nothing: {:?}", bad.rect)));
             }
             let key = read.path_hex.unwrap_or(read.path);
+            if let Some(frame) = read.frame {
+                let film = boxes.films.entry(key).or_default();
+                film.size = film.size.or(read.width.zip(read.height));
+                let tracks = read.faces.iter().map(|f| f.track);
+                if film
+                    .frames
+                    .insert(frame, faces.into_iter().zip(tracks).collect())
+                    .is_some()
+                {
+                    return Err(wrong("the same frame twice".into()));
+                }
+                continue;
+            }
             if boxes
                 .lines
                 .insert(key, (read.width.zip(read.height), faces))
@@ -177,5 +244,50 @@ impl Boxes {
             }
             _ => Ok(faces.clone()),
         }
+    }
+
+    /// The boxes of a video of `frames` frames of `width` × `height` pixels. A box without a track
+    /// is one for its frame alone.
+    ///
+    /// # Errors
+    /// When there is no line for it, one for a frame that it does not have, or for another size.
+    pub fn over_time(
+        &self,
+        path: &Path,
+        width: u32,
+        height: u32,
+        frames: usize,
+    ) -> Result<OverTime, BoxesError> {
+        let (text, hex) = names(path);
+        let film = self
+            .films
+            .get(hex.as_ref().unwrap_or(&text))
+            .ok_or(BoxesError::Missing)?;
+        if let Some((w, h)) = film.size.filter(|s| *s != (width, height)) {
+            return Err(BoxesError::Size(w, h, width, height));
+        }
+        if let Some((&last, _)) = film.frames.last_key_value().filter(|(f, _)| **f >= frames) {
+            return Err(BoxesError::Frame(last, frames));
+        }
+        let mut tracks: BTreeMap<u32, Vec<(usize, Rect, f32)>> = BTreeMap::new();
+        let mut single = Vec::new();
+        for (&frame, faces) in &film.frames {
+            for (face, track) in faces {
+                let knot = (frame, face.rect, face.score);
+                match track {
+                    // Twice the same track in one frame: the second box must not be lost.
+                    Some(id)
+                        if tracks
+                            .get(id)
+                            .and_then(|t| t.last())
+                            .is_none_or(|k| k.0 != frame) =>
+                    {
+                        tracks.entry(*id).or_default().push(knot);
+                    }
+                    _ => single.push(vec![knot]),
+                }
+            }
+        }
+        Ok(tracks.into_values().chain(single).collect())
     }
 }

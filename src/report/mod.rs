@@ -5,7 +5,7 @@ mod boxes;
 use serde::Serialize;
 
 use crate::{decode::Dropped, face::Face, geometry::Rect};
-pub use boxes::{Boxes, BoxesError, Line, MAX_FILE, names};
+pub use boxes::{Boxes, BoxesError, FrameLine, Line, MAX_FILE, OverTime, TrackedFace, names};
 
 /// The version of the report's fields.
 pub const VERSION: u32 = 1;
@@ -44,6 +44,9 @@ pub struct Record {
     pub height: Option<u32>,
     /// Faces, best first.
     pub faces: Vec<Face>,
+    /// For a video: what became of it over time.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub video: Option<VideoFacts>,
     /// Places that a person named, covered as well.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub places: Vec<Rect>,
@@ -55,4 +58,25 @@ pub struct Record {
     /// Why nothing was written.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
+}
+
+/// A video in numbers.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct VideoFacts {
+    /// Frames.
+    pub frames: usize,
+    /// Faces that were followed; one person may be several.
+    pub tracks: usize,
+    /// Covered faces, summed over all frames.
+    pub people_frames: usize,
+    /// Stretches in which a face was not seen and was covered where it had to be.
+    pub bridged: usize,
+    /// How long it lasts.
+    pub seconds: f64,
+    /// The kind of pixels of the input, where the output has another one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub converted: Option<String>,
+    /// What became of the sound; absent if there was none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sound: Option<String>,
 }

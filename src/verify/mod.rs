@@ -7,10 +7,12 @@
 mod bmp;
 mod gif;
 mod jpeg;
+mod mp4;
 mod png;
 mod tiff;
 mod vp8;
 mod webp;
+mod webm;
 
 use std::fmt;
 
@@ -158,6 +160,20 @@ pub fn inspect(bytes: &[u8]) -> Inspection {
         (Some(Format::Gif), gif::inspect(bytes, &mut findings))
     } else if bytes.starts_with(bmp::SIGNATURE) {
         (Some(Format::Bmp), bmp::inspect(bytes, &mut findings))
+    } else if bytes.get(4..8) == Some(b"ftyp") {
+        let film = mp4::inspect(
+            &mut std::io::Cursor::new(bytes),
+            bytes.len() as u64,
+            &mut findings,
+        );
+        (Some(Format::Mp4), film.size)
+    } else if bytes.starts_with(&webm::SIGNATURE) {
+        let film = webm::inspect(
+            &mut std::io::Cursor::new(bytes),
+            bytes.len() as u64,
+            &mut findings,
+        );
+        (Some(Format::WebM), film.size)
     } else {
         (None, None)
     };
@@ -193,5 +209,77 @@ pub fn check(bytes: &[u8], format: Format, width: u32, height: u32) -> Result<()
         Ok(())
     } else {
         Err(VerifyError { leaks })
+    }
+}
+
+/// What a video must be.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Expected {
+    /// Its format.
+    pub format: Format,
+    /// Width and height of its pictures in pixels.
+    pub size: (u32, u32),
+    /// When each picture is to be shown, in seconds, in order.
+    pub times: Vec<f64>,
+    /// When the last one is to end, in seconds.
+    pub end: f64,
+    /// Tracks of sound.
+    pub sound: usize,
+}
+
+/// Most that a time may be off, in seconds.
+const MOST_LATE: f64 = 0.001;
+
+/// Passes a video of this program: as expected, and nothing but pictures and sound. Reads it where
+/// it lies, so that its length does not count.
+///
+/// # Errors
+/// With everything that was found.
+pub fn check_clip(file: &std::fs::File, expected: &Expected) -> Result<(), VerifyError> {
+    let mut findings = Findings::default();
+    let length = file.metadata().map_or(0, |m| m.len());
+    let mut reader = std::io::BufReader::with_capacity(1 << 16, file);
+    let film = match expected.format {
+        Format::WebM => webm::inspect(&mut reader, length, &mut findings),
+        _ => mp4::inspect(&mut reader, length, &mut findings),
+    };
+    let mut wrong = |what: String| findings.add(LeakKind::Malformed, what, 0..length as usize);
+    if film.size != Some(expected.size) {
+        wrong(format!(
+            "not {} × {} pixels",
+            expected.size.0, expected.size.1
+        ));
+    }
+    if film.times.len() != expected.times.len() {
+        wrong(format!(
+            "{} pictures instead of {}",
+            film.times.len(),
+            expected.times.len()
+        ));
+    }
+    let late = film
+        .times
+        .iter()
+        .zip(&expected.times)
+        .find(|(a, b)| (*a - *b).abs() > MOST_LATE);
+    if let Some((is, due)) = late {
+        wrong(format!("a picture at {is:.4} s instead of {due:.4} s"));
+    }
+    if (film.end - expected.end).abs() > MOST_LATE {
+        wrong(format!(
+            "an end at {:.4} s instead of {:.4} s",
+            film.end, expected.end
+        ));
+    }
+    if film.sound != expected.sound {
+        wrong(format!(
+            "{} tracks of sound instead of {}",
+            film.sound, expected.sound
+        ));
+    }
+    if findings.0.is_empty() {
+        Ok(())
+    } else {
+        Err(VerifyError { leaks: findings.0 })
     }
 }

@@ -143,3 +143,65 @@ pub fn folder_of(path: &Path) -> PathBuf {
         _ => PathBuf::from("."),
     }
 }
+
+/// A file that somebody else writes piece by piece: a video. Dropped, it is gone.
+#[derive(Debug)]
+pub struct Pending {
+    temporary: temporary::Temporary,
+    target: PathBuf,
+    overwrite: bool,
+}
+
+impl Pending {
+    /// Makes the temporary file; folders are made. As [`commit`] otherwise.
+    ///
+    /// # Errors
+    /// [`WriteError`].
+    pub fn create<E: std::error::Error + 'static>(
+        path: &Path,
+        overwrite: bool,
+    ) -> Result<Self, WriteError<E>> {
+        let folder = folder_of(path);
+        std::fs::create_dir_all(&folder)?;
+        match std::fs::symlink_metadata(path) {
+            Ok(meta) if meta.is_dir() || !(meta.is_file() || meta.is_symlink()) => {
+                return Err(WriteError::NotAFile);
+            }
+            Ok(_) if !overwrite => return Err(WriteError::Exists),
+            _ => {}
+        }
+        let temporary = temporary::Temporary::create(&folder, overwrite)?;
+        Ok(Self {
+            temporary,
+            target: path.to_path_buf(),
+            overwrite,
+        })
+    }
+
+    /// The open file, for reading and writing.
+    ///
+    /// # Errors
+    /// When the system gives no second handle.
+    pub fn file<E: std::error::Error + 'static>(&self) -> Result<std::fs::File, WriteError<E>> {
+        Ok(self.temporary.file().try_clone()?)
+    }
+
+    /// Its path, if it has one.
+    #[must_use]
+    pub fn path(&self) -> PathBuf {
+        self.temporary.path().unwrap_or_default()
+    }
+
+    /// Gives it its final name, once `check` has passed what is in it.
+    ///
+    /// # Errors
+    /// [`WriteError`]; then nothing is left behind.
+    pub fn commit<E: std::error::Error + 'static>(
+        self,
+        check: impl FnOnce(&std::fs::File) -> Result<(), E>,
+    ) -> Result<(), WriteError<E>> {
+        check(self.temporary.file()).map_err(WriteError::Check)?;
+        self.temporary.name(&self.target, self.overwrite)?;
+        Ok(())
+    }
+}

@@ -65,6 +65,7 @@ fn abandoned(path: &Path) -> bool {
 }
 
 /// A file being written. Dropped without [`Temporary::name`], it is gone.
+#[derive(Debug)]
 pub(super) struct Temporary {
     file: File,
     folder: PathBuf,
@@ -99,6 +100,14 @@ impl Temporary {
             folder: folder.to_path_buf(),
             path: Some(path),
         })
+    }
+
+    pub(super) const fn file(&self) -> &File {
+        &self.file
+    }
+
+    pub(super) fn path(&self) -> Option<PathBuf> {
+        self.path.clone()
     }
 
     pub(super) fn write(&mut self, bytes: &[u8]) -> io::Result<()> {

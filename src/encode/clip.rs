@@ -1,0 +1,389 @@
+//! Covered pictures → a video file, by way of the `ffmpeg` program; then [`super::moov`] writes the
+//! index anew.
+//!
+//! Settings are constants but for what the person chose: nothing of the input's encoder, its
+//! settings or its container reaches the output. Sound is encoded anew too.
+
+use std::{fs::File, io::BufWriter, path::Path, process::ChildStdin};
+
+use super::{EncodeError, moov};
+use crate::{
+    ffmpeg::{
+        Handed, Programs, Running, StreamError,
+        nut::{Content, Stream, TimeBase, Writer},
+    },
+    format::Format,
+    planes::{Chroma, Layout},
+    redact::clip::CoveredPlanes,
+};
+
+/// How pictures are compressed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Codec {
+    /// H.264, which everything plays.
+    H264,
+    /// H.265.
+    Hevc,
+    /// AV1.
+    Av1,
+    /// VP9.
+    Vp9,
+}
+
+/// What a person chose.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Choice {
+    /// `None`: by the format and depth.
+    pub codec: Option<Codec>,
+    /// Constant quality, lower is better; `None`: the codec's usual one.
+    pub crf: Option<u8>,
+    /// The encoder's speed by its name; `None`: the codec's usual one.
+    pub preset: Option<String>,
+}
+
+/// Everything that the encoder must know.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    /// [`Format::Mp4`] or [`Format::WebM`].
+    pub format: Format,
+    /// The pictures' shape.
+    pub layout: Layout,
+    /// Numbers from 0 to full.
+    pub full: bool,
+    /// What the pictures' times count.
+    pub time_base: TimeBase,
+    /// Width to height of a pixel.
+    pub aspect: (u32, u32),
+    /// The top field comes first, or the bottom one; `None` if progressive.
+    pub interlaced: Option<bool>,
+    /// Range, primaries, transfer, matrix by ffmpeg's names.
+    pub colour: [Option<String>; 4],
+    /// Tracks of sound: samples a second, channels.
+    pub sound: Vec<(u32, u32)>,
+    /// What the person chose.
+    pub choice: Choice,
+}
+
+/// Quality of H.264 unless chosen otherwise: hardly to be told from the input.
+pub const H264_CRF: u8 = 20;
+/// Bits a second of each channel of sound.
+const SOUND: u32 = 80_000;
+
+impl Plan {
+    /// The codec that is used.
+    #[must_use]
+    pub fn codec(&self) -> Codec {
+        self.choice
+            .codec
+            .unwrap_or(match (self.format, self.layout.depth > 8) {
+                (Format::WebM, _) => Codec::Vp9,
+                // Nothing plays H.264 of 10 bits.
+                (_, true) => Codec::Hevc,
+                _ => Codec::H264,
+            })
+    }
+
+    fn args(&self, base: TimeBase) -> Vec<String> {
+        let mut args: Vec<String> = [
+            "-map",
+            "0:v:0",
+            "-fps_mode",
+            "passthrough",
+            "-enc_time_base",
+        ]
+        .map(String::from)
+        .into();
+        args.push(format!("{}:{}", base.num, base.den));
+        args.extend([
+            "-vf".into(),
+            self.filters(),
+            "-pix_fmt".into(),
+            self.layout.name(self.full).into(),
+        ]);
+        args.extend(self.colour_args());
+        args.extend(self.codec_args());
+        if self.interlaced.is_some() && self.codec() == Codec::H264 {
+            args.extend(["-flags:v", "+bitexact+ilme+ildct"].map(String::from));
+        } else {
+            args.extend(["-flags:v", "+bitexact"].map(String::from));
+        }
+        for (i, (_, channels)) in self.sound.iter().enumerate() {
+            args.extend([
+                "-map".into(),
+                format!("0:a:{i}"),
+                format!("-b:a:{i}"),
+                (SOUND * channels).to_string(),
+            ]);
+        }
+        if !self.sound.is_empty() {
+            let codec = if self.format == Format::WebM {
+                "libopus"
+            } else {
+                "aac"
+            };
+            args.extend(["-c:a", codec, "-flags:a", "+bitexact"].map(String::from));
+        }
+        if self.format == Format::Mp4 {
+            args.extend(["-video_track_timescale".into(), base.den.to_string()]);
+            args.extend(["-movie_timescale".into(), moov::TIMESCALE.to_string()]);
+        }
+        args
+    }
+
+    /// Filters that touch no pixel: what the numbers mean.
+    fn filters(&self) -> String {
+        let names = ["range", "color_primaries", "color_trc", "colorspace"];
+        let set: Vec<String> = names
+            .iter()
+            .zip(&self.colour)
+            .filter_map(|(n, v)| Some(format!("{n}={}", v.as_ref()?)))
+            .collect();
+        let mut filters = Vec::new();
+        if !set.is_empty() {
+            filters.push(format!("setparams={}", set.join(":")));
+        }
+        if let Some(top) = self.interlaced {
+            filters.push(format!("setfield={}", if top { "tff" } else { "bff" }));
+        }
+        if filters.is_empty() {
+            "null".into()
+        } else {
+            filters.join(",")
+        }
+    }
+
+    fn colour_args(&self) -> Vec<String> {
+        let names = [
+            "-color_range",
+            "-color_primaries",
+            "-color_trc",
+            "-colorspace",
+        ];
+        names
+            .iter()
+            .zip(&self.colour)
+            .filter_map(|(n, v)| Some([(*n).to_owned(), v.clone()?]))
+            .flatten()
+            .collect()
+    }
+
+    fn codec_args(&self) -> Vec<String> {
+        let preset = self.choice.preset.as_deref();
+        let crf = |usual: u8| self.choice.crf.unwrap_or(usual).to_string();
+        let with = |args: &[&str]| args.iter().map(|a| (*a).to_owned()).collect();
+        match self.codec() {
+            // Supplemental data is where encoders write their names and settings.
+            Codec::H264 => with(&[
+                "-c:v",
+                "libx264",
+                "-preset",
+                preset.unwrap_or("medium"),
+                "-crf",
+                &crf(H264_CRF),
+                "-bsf:v",
+                "filter_units=remove_types=6",
+            ]),
+            Codec::Hevc => with(&[
+                "-c:v",
+                "libx265",
+                "-preset",
+                preset.unwrap_or("fast"),
+                "-crf",
+                &crf(22),
+                "-x265-params",
+                "info=0:log-level=error",
+                "-tag:v",
+                "hvc1",
+                "-bsf:v",
+                "filter_units=remove_types=39-40",
+            ]),
+            Codec::Av1 => with(&[
+                "-c:v",
+                "libsvtav1",
+                "-preset",
+                preset.unwrap_or("8"),
+                "-crf",
+                &crf(30),
+            ]),
+            Codec::Vp9 => with(&[
+                "-c:v",
+                "libvpx-vp9",
+                "-b:v",
+                "0",
+                "-crf",
+                &crf(30),
+                "-deadline",
+                "good",
+                "-cpu-used",
+                preset.unwrap_or("4"),
+                "-row-mt",
+                "1",
+            ]),
+        }
+    }
+
+    /// Times are written in whole units below the line only, and not in coarse ones.
+    fn units(&self) -> (TimeBase, i64) {
+        let mut times = i64::from(self.time_base.num);
+        let mut den = self.time_base.den;
+        while den < 1000 {
+            (den, times) = (den * 10, times * 10);
+        }
+        (TimeBase { num: 1, den }, times)
+    }
+
+    fn fourcc(&self) -> Vec<u8> {
+        match (self.layout.chroma, self.layout.depth > 8) {
+            (Chroma::Quarter, false) => b"I420".to_vec(),
+            (Chroma::Half, false) => b"Y42B".to_vec(),
+            (Chroma::Full, false) => b"444P".to_vec(),
+            (Chroma::Quarter, true) => vec![b'Y', b'3', 11, 10],
+            (Chroma::Half, true) => vec![b'Y', b'3', 10, 10],
+            (Chroma::Full, true) => vec![b'Y', b'3', 0, 10],
+        }
+    }
+}
+
+/// A video being written.
+#[derive(Debug)]
+pub struct ClipEncoder {
+    plan: Plan,
+    output: Handed,
+    child: Running,
+    /// `None` once the pipe is closed.
+    writer: Option<Writer<BufWriter<ChildStdin>>>,
+    units: (TimeBase, i64),
+    first: Option<i64>,
+    last: i64,
+}
+
+impl std::fmt::Debug for Writer<BufWriter<ChildStdin>> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Writer(..)")
+    }
+}
+
+fn pipe(error: std::io::Error) -> EncodeError {
+    EncodeError::Video(StreamError::Pipe(error.to_string()))
+}
+
+impl ClipEncoder {
+    /// Starts the encoder, which writes into `file`. `path`: the file's, for systems where a child
+    /// can't be given an open file.
+    ///
+    /// # Errors
+    /// When it can't be started.
+    pub fn start(plan: Plan, file: File, path: &Path) -> Result<Self, EncodeError> {
+        let units = plan.units();
+        let muxer = match plan.format {
+            Format::WebM => "webm",
+            _ => "mp4",
+        };
+        let output = Handed::new(file, path);
+        let programs = Programs::find().map_err(EncodeError::Video)?;
+        let (child, stdin) = programs
+            .encoder(&output, muxer, &plan.args(units.0))
+            .map_err(EncodeError::Video)?;
+        let video = Stream {
+            fourcc: plan.fourcc(),
+            time_base: units.0,
+            content: Content::Video {
+                width: plan.layout.width,
+                height: plan.layout.height,
+                aspect: plan.aspect,
+            },
+        };
+        let sound = plan.sound.iter().map(|&(rate, channels)| Stream {
+            fourcc: vec![b'P', b'S', b'D', 16],
+            time_base: TimeBase { num: 1, den: rate },
+            content: Content::Audio { rate, channels },
+        });
+        let streams = std::iter::once(video).chain(sound).collect();
+        let writer = Writer::new(BufWriter::with_capacity(1 << 18, stdin), streams);
+        let mut encoder = Self {
+            plan,
+            output,
+            child,
+            writer: None,
+            units,
+            first: None,
+            last: 0,
+        };
+        match writer {
+            Ok(writer) => encoder.writer = Some(writer),
+            Err(error) => return Err(encoder.hung_up(error)),
+        }
+        Ok(encoder)
+    }
+
+    /// Adds a picture.
+    ///
+    /// # Errors
+    /// What the encoder complained of, rather than the pipe that broke because of it.
+    pub fn picture(&mut self, picture: &CoveredPlanes) -> Result<(), EncodeError> {
+        if *picture.layout() != self.plan.layout {
+            return Err(EncodeError::Video(StreamError::Nut(
+                "a picture of another shape".into(),
+            )));
+        }
+        let pts = picture.pts() * self.units.1;
+        self.first.get_or_insert(pts);
+        self.last = self.last.max(pts);
+        self.write(0, pts, picture.data())
+    }
+
+    /// Adds samples to a track of sound, 16 bits, interleaved.
+    ///
+    /// # Errors
+    /// As [`ClipEncoder::picture`].
+    pub fn sound(&mut self, track: usize, pts: i64, samples: &[u8]) -> Result<(), EncodeError> {
+        self.write(track + 1, pts, samples)
+    }
+
+    fn write(&mut self, stream: usize, pts: i64, data: &[u8]) -> Result<(), EncodeError> {
+        let result = match &mut self.writer {
+            Some(writer) => writer.write(stream, pts, &[data]),
+            None => Ok(()),
+        };
+        result.map_err(|e| self.hung_up(e))
+    }
+
+    /// The cause of a broken pipe.
+    fn hung_up(&mut self, error: std::io::Error) -> EncodeError {
+        self.writer = None;
+        let said = self.child.said();
+        if said.is_empty() {
+            pipe(error)
+        } else {
+            EncodeError::Video(StreamError::Failed(format!("can't be encoded ({said})")))
+        }
+    }
+
+    /// Ends the file. `end`: when the last picture ends, in the video's time base.
+    ///
+    /// # Errors
+    /// When the encoder failed, or wrote something else than was asked for.
+    pub fn finish(mut self, end: i64) -> Result<(), EncodeError> {
+        if let Some(writer) = self.writer.take() {
+            match writer.finish() {
+                // The pipe closes here.
+                Ok(pipe) => drop(pipe),
+                Err(error) => return Err(self.hung_up(error)),
+            }
+        }
+        self.child
+            .finish("can't be encoded")
+            .map_err(EncodeError::Video)?;
+        if self.plan.format == Format::Mp4 {
+            let end = (end * self.units.1).max(self.last + 1);
+            moov::tidy(self.output.file(), end - self.first.unwrap_or(0))?;
+        }
+        if self.plan.format == Format::WebM {
+            super::ebml::tidy(self.output.file(), self.units.0.seconds(end * self.units.1))?;
+        }
+        self.output
+            .file()
+            .sync_all()
+            .map_err(|e| EncodeError::Video(StreamError::Pipe(e.to_string())))
+    }
+}

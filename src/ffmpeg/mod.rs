@@ -1,0 +1,442 @@
+//! The `ffmpeg` and `ffprobe` programs as child processes: the only place that starts programs.
+//!
+//! They get an empty environment, no standard input to ask questions on, a forced demuxer, files
+//! and pipes as their only protocols, and end at the first error. What they say is data from
+//! outside. A child whose handle is dropped is killed and waited for.
+
+pub mod nut;
+pub mod probe;
+
+use std::{
+    ffi::OsString,
+    fs::File,
+    io::Read,
+    path::{Path, PathBuf},
+    process::{Child, ChildStdin, ChildStdout, Command, ExitStatus, Stdio},
+    thread::JoinHandle,
+};
+
+/// Why a video can't be followed. The text says what is wrong and what to do.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum StreamError {
+    /// The programs are not there.
+    #[error(
+        "is a video, and {0} is not installed; install ffmpeg 5.1 or newer (Debian, Ubuntu: apt install ffmpeg; \
+         Fedora: dnf install ffmpeg; macOS: brew install ffmpeg; Windows: winget install ffmpeg); photos need it not"
+    )]
+    Missing(&'static str),
+    /// A program could not be started.
+    #[error("{0} can't be started ({1}); check its installation")]
+    Start(&'static str, String),
+    /// A program ended with an error.
+    #[error("{0}")]
+    Failed(String),
+    /// The pipe from or to a program broke.
+    #[error("the pipe to ffmpeg broke ({0}); try again")]
+    Pipe(String),
+    /// What came through the pipe is not what was asked for.
+    #[error(
+        "ffmpeg gave something that can't be followed ({0}); get a sound copy of the video, or convert it first"
+    )]
+    Nut(String),
+}
+
+/// Where the programs are.
+#[derive(Debug, Clone)]
+pub struct Programs {
+    ffmpeg: PathBuf,
+    ffprobe: PathBuf,
+}
+
+impl Programs {
+    /// Looks for them beside this program and along `PATH`, absolute folders only.
+    ///
+    /// # Errors
+    /// [`StreamError::Missing`].
+    pub fn find() -> Result<Self, StreamError> {
+        let beside = std::env::current_exe()
+            .ok()
+            .and_then(|p| p.parent().map(Path::to_path_buf));
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        let folders: Vec<PathBuf> = beside
+            .into_iter()
+            .chain(std::env::split_paths(&path))
+            .filter(|p| p.is_absolute())
+            .collect();
+        let look = |name: &'static str| {
+            let file = format!("{name}{}", std::env::consts::EXE_SUFFIX);
+            folders
+                .iter()
+                .map(|f| f.join(&file))
+                .find(|p| p.is_file())
+                .ok_or(StreamError::Missing(name))
+        };
+        Ok(Self {
+            ffmpeg: look("ffmpeg")?,
+            ffprobe: look("ffprobe")?,
+        })
+    }
+}
+
+/// A file that a child reads or writes, held open by this process, so that nobody can put another
+/// one in its place meanwhile and its name stands in no process list.
+#[derive(Debug)]
+pub struct Handed {
+    file: File,
+    #[cfg_attr(target_os = "linux", allow(dead_code))]
+    path: PathBuf,
+}
+
+impl Handed {
+    /// A file and its path, which only systems without `/proc` need.
+    #[must_use]
+    pub fn new(file: File, path: &Path) -> Self {
+        Self {
+            file,
+            path: std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf()),
+        }
+    }
+
+    /// The file.
+    #[must_use]
+    pub const fn file(&self) -> &File {
+        &self.file
+    }
+
+    fn stdio(&self) -> Result<Stdio, StreamError> {
+        self.file
+            .try_clone()
+            .map(Stdio::from)
+            .map_err(|e| StreamError::Pipe(e.to_string()))
+    }
+
+    /// Its address for a child that has it as descriptor `fd`.
+    fn address(&self, fd: u8) -> OsString {
+        #[cfg(target_os = "linux")]
+        return format!("file:/proc/self/fd/{fd}").into();
+        #[cfg(not(target_os = "linux"))]
+        {
+            let _ = fd;
+            let mut address = OsString::from("file:");
+            address.push(&self.path);
+            address
+        }
+    }
+}
+
+/// A running child.
+#[derive(Debug)]
+pub struct Running {
+    child: Child,
+    said: Option<JoinHandle<String>>,
+}
+
+/// Most that is kept of what a child says, in bytes.
+const MOST_SAID: usize = 1 << 14;
+
+fn start(
+    program: &Path,
+    name: &'static str,
+    args: Vec<OsString>,
+    stdin: Stdio,
+    stdout: Stdio,
+) -> Result<Running, StreamError> {
+    let mut command = Command::new(program);
+    command
+        .env_clear()
+        .args(args)
+        .stdin(stdin)
+        .stdout(stdout)
+        .stderr(Stdio::piped());
+    // Ctrl-C reaches this process, which ends its children in order.
+    #[cfg(unix)]
+    std::os::unix::process::CommandExt::process_group(&mut command, 0);
+    #[cfg(windows)]
+    if let Some(root) = std::env::var_os("SystemRoot") {
+        command.env("SystemRoot", root);
+    }
+    let mut child = command
+        .spawn()
+        .map_err(|e| StreamError::Start(name, e.to_string()))?;
+    let said = child.stderr.take().map(|mut pipe| {
+        std::thread::spawn(move || {
+            let (mut kept, mut block) = (Vec::new(), [0; 4096]);
+            while let Ok(n) = pipe.read(&mut block) {
+                if n == 0 {
+                    break;
+                }
+                if kept.len() < MOST_SAID {
+                    kept.extend_from_slice(&block[..n]);
+                }
+            }
+            String::from_utf8_lossy(&kept).into_owned()
+        })
+    });
+    Ok(Running { child, said })
+}
+
+impl Running {
+    fn stdout(&mut self) -> Option<ChildStdout> {
+        self.child.stdout.take()
+    }
+
+    fn stdin(&mut self) -> Option<ChildStdin> {
+        self.child.stdin.take()
+    }
+
+    fn end(&mut self) -> Result<(ExitStatus, String), StreamError> {
+        let status = self
+            .child
+            .wait()
+            .map_err(|e| StreamError::Pipe(e.to_string()))?;
+        let said = self
+            .said
+            .take()
+            .and_then(|t| t.join().ok())
+            .unwrap_or_default();
+        Ok((status, said))
+    }
+
+    /// Waits for the end of a child whose pipe broke; gives what it complained of.
+    pub fn said(&mut self) -> String {
+        match self.end() {
+            Ok((_, said)) => said
+                .lines()
+                .map(strip)
+                .find(|l| !l.is_empty())
+                .unwrap_or_default(),
+            Err(_) => String::new(),
+        }
+    }
+
+    /// Waits for the end; gives what was said.
+    ///
+    /// # Errors
+    /// With what it said, when it did not end well. `doing`: what it was there for.
+    pub fn finish(mut self, doing: &str) -> Result<String, StreamError> {
+        let (status, said) = self.end()?;
+        if status.success() {
+            return Ok(said);
+        }
+        Err(StreamError::Failed(complaint(doing, &said, status)))
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if let Ok(None) = self.child.try_wait() {
+            let _ = self.child.kill();
+            let _ = self.child.wait();
+        }
+    }
+}
+
+/// The first thing that a child said, safe to show.
+fn complaint(doing: &str, said: &str, status: ExitStatus) -> String {
+    let line = said
+        .lines()
+        .map(strip)
+        .find(|l| !l.is_empty())
+        .unwrap_or_else(|| status.to_string());
+    format!("{doing} ({line})")
+}
+
+/// A line without the address of ffmpeg's part, cut and escaped.
+fn strip(line: &str) -> String {
+    let line = line.trim();
+    let line = match line
+        .find(" @ 0x")
+        .and_then(|at| line[at..].find(']').map(|end| (at, at + end)))
+    {
+        Some((at, end)) => format!(
+            "{}:{}",
+            line[..at].trim_start_matches('['),
+            &line[end + 1..]
+        ),
+        None => line.to_owned(),
+    };
+    line.replace("file:/proc/self/fd/0", "the video")
+        .chars()
+        .take(160)
+        .collect::<String>()
+        .escape_debug()
+        .to_string()
+}
+
+fn words<const N: usize>(words: [&str; N]) -> impl Iterator<Item = OsString> {
+    words.map(OsString::from).into_iter()
+}
+
+/// How an input is read.
+#[derive(Debug)]
+pub struct Reading<'a> {
+    /// The file.
+    pub input: &'a Handed,
+    /// The demuxer, by its name in ffmpeg.
+    pub demuxer: &'a str,
+    /// Go on after errors.
+    pub damaged: bool,
+}
+
+impl Reading<'_> {
+    fn args(&self) -> Vec<OsString> {
+        let mut args: Vec<OsString> =
+            words(["-v", "error", "-protocol_whitelist", "file,pipe"]).collect();
+        if !self.damaged {
+            args.extend(words(["-err_detect", "explode"]));
+        }
+        args.extend(words(["-f", self.demuxer]));
+        args
+    }
+}
+
+impl Programs {
+    /// What `ffprobe` says of a file, as JSON.
+    ///
+    /// # Errors
+    /// When it can't read it.
+    pub fn probe(&self, reading: &Reading<'_>) -> Result<(Vec<u8>, String), StreamError> {
+        let mut args = reading.args();
+        args.extend(words([
+            "-of",
+            "json",
+            "-show_format",
+            "-show_streams",
+            "-i",
+        ]));
+        args.push(reading.input.address(0));
+        let mut child = start(
+            &self.ffprobe,
+            "ffprobe",
+            args,
+            reading.input.stdio()?,
+            Stdio::piped(),
+        )?;
+        let mut text = Vec::new();
+        if let Some(pipe) = child.stdout() {
+            pipe.take(1 << 24)
+                .read_to_end(&mut text)
+                .map_err(|e| StreamError::Pipe(e.to_string()))?;
+        }
+        let said = child.finish("can't be read by ffmpeg").map_err(damaged)?;
+        Ok((text, said))
+    }
+
+    /// Starts a decoder whose frames come as NUT. `output`: what is wanted of the input, without
+    /// the container.
+    ///
+    /// # Errors
+    /// When it can't be started.
+    pub fn decoder(
+        &self,
+        reading: &Reading<'_>,
+        output: &[String],
+    ) -> Result<(Running, ChildStdout), StreamError> {
+        let mut args: Vec<OsString> = words(["-nostdin", "-hide_banner"]).collect();
+        if !reading.damaged {
+            args.extend(words(["-xerror"]));
+        }
+        args.extend(reading.args());
+        args.extend(words(["-noautorotate", "-i"]));
+        args.push(reading.input.address(0));
+        args.extend(output.iter().map(OsString::from));
+        args.extend(words([
+            "-sn",
+            "-dn",
+            "-map_metadata",
+            "-1",
+            "-map_chapters",
+            "-1",
+            "-fflags",
+            "+bitexact",
+        ]));
+        args.extend(words(["-f", "nut", "pipe:1"]));
+        let mut child = start(
+            &self.ffmpeg,
+            "ffmpeg",
+            args,
+            reading.input.stdio()?,
+            Stdio::piped(),
+        )?;
+        let pipe = child
+            .stdout()
+            .ok_or_else(|| StreamError::Pipe("no pipe".into()))?;
+        wide(&pipe);
+        Ok((child, pipe))
+    }
+
+    /// Starts an encoder that takes NUT and writes into `output`.
+    ///
+    /// # Errors
+    /// When it can't be started.
+    pub fn encoder(
+        &self,
+        output: &Handed,
+        muxer: &str,
+        how: &[String],
+    ) -> Result<(Running, ChildStdin), StreamError> {
+        let mut args: Vec<OsString> = words([
+            "-nostdin",
+            "-hide_banner",
+            "-v",
+            "error",
+            "-xerror",
+            "-protocol_whitelist",
+            "file,pipe",
+            "-copyts",
+            "-f",
+            "nut",
+            "-i",
+            "pipe:0",
+        ])
+        .collect();
+        args.extend(how.iter().map(OsString::from));
+        args.extend(words([
+            "-sn",
+            "-dn",
+            "-map_metadata",
+            "-1",
+            "-map_chapters",
+            "-1",
+            "-fflags",
+            "+bitexact",
+            "-y",
+            "-f",
+            muxer,
+        ]));
+        args.push(output.address(1));
+        let mut child = start(
+            &self.ffmpeg,
+            "ffmpeg",
+            args,
+            Stdio::piped(),
+            output.stdio()?,
+        )?;
+        let pipe = child
+            .stdin()
+            .ok_or_else(|| StreamError::Pipe("no pipe".into()))?;
+        wide(&pipe);
+        Ok((child, pipe))
+    }
+}
+
+/// What failed because of the file, with what can be done about it.
+#[must_use]
+pub fn damaged(error: StreamError) -> StreamError {
+    match error {
+        StreamError::Failed(what) => StreamError::Failed(format!(
+            "{what}; the video is damaged or of an unknown kind: get a sound copy, or use --allow-damaged to cover what is there"
+        )),
+        other => other,
+    }
+}
+
+/// A larger pipe, where the system can: fewer switches between the processes.
+#[cfg(target_os = "linux")]
+fn wide(pipe: &impl std::os::fd::AsFd) {
+    let _ = rustix::pipe::fcntl_setpipe_size(pipe, 1 << 20);
+}
+
+#[cfg(not(target_os = "linux"))]
+fn wide<T>(_pipe: &T) {}

@@ -1,0 +1,266 @@
+//! What `ffprobe` says of a video, as far as it matters here.
+
+use serde_json::Value;
+
+use super::{StreamError, nut::TimeBase};
+
+/// A video.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Probe {
+    /// Its picture stream.
+    pub video: Video,
+    /// Its sound, in order.
+    pub audio: Vec<Audio>,
+    /// What else it holds, by name: subtitles, data, attachments, cover pictures, chapters.
+    pub others: Vec<String>,
+    /// Seconds of the whole file, 0 where unknown.
+    pub duration: f64,
+    /// When the first stream begins, in seconds.
+    pub start: f64,
+}
+
+/// A stream of pictures.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Video {
+    /// Its number in the file.
+    pub index: u64,
+    /// The codec by its name in ffmpeg.
+    pub codec: String,
+    /// As stored, in pixels.
+    pub width: u32,
+    /// As stored, in pixels.
+    pub height: u32,
+    /// The kind of pixels by its name in ffmpeg.
+    pub pixels: String,
+    /// What its times count.
+    pub time_base: TimeBase,
+    /// Width to height of a stored pixel; 1, 1 where unknown.
+    pub aspect: (u32, u32),
+    /// How the stored picture must be turned.
+    pub turn: Turn,
+    /// When it ends, in seconds from the file's start; `None` where the container does not say.
+    pub end: Option<f64>,
+    /// Frames, where the container says so.
+    pub frames: Option<u64>,
+    /// Frames a second on average, 0 where unknown.
+    pub rate: f64,
+    /// The top field comes first, or the bottom one; `None` if progressive.
+    pub interlaced: Option<bool>,
+    /// Colour, by its names in ffmpeg: range, primaries, transfer, matrix; `None` where unknown.
+    pub colour: [Option<String>; 4],
+}
+
+/// A stream of sound.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Audio {
+    /// Its number in the file.
+    pub index: u64,
+    /// Samples a second.
+    pub rate: u32,
+    /// Channels.
+    pub channels: u32,
+}
+
+/// A turn in quarters clockwise, after a mirroring from left to right.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Turn {
+    /// Mirrored first.
+    pub mirrored: bool,
+    /// 0 to 3 quarters clockwise.
+    pub quarters: u8,
+}
+
+impl Turn {
+    /// Whether width and height change places.
+    #[must_use]
+    pub const fn swaps(self) -> bool {
+        self.quarters % 2 == 1
+    }
+
+    /// ffmpeg's filters for it.
+    #[must_use]
+    pub fn filters(self) -> Vec<String> {
+        let mirror = self.mirrored.then_some("hflip");
+        let turn: &[&str] = match self.quarters {
+            1 => &["transpose=clock"],
+            2 => &["hflip", "vflip"],
+            3 => &["transpose=cclock"],
+            _ => &[],
+        };
+        mirror
+            .into_iter()
+            .chain(turn.iter().copied())
+            .map(String::from)
+            .collect()
+    }
+
+    /// From a display matrix, row by row in 16.16 (its third column passed over): where the
+    /// picture's axes go.
+    fn of(m: &[f64]) -> Option<Self> {
+        let (a, b, c, d) = (m[0], m[1], m[3], m[4]);
+        let one = a.abs().max(b.abs());
+        let near = |v: f64, w: f64| (v - w * one).abs() <= one * 0.01;
+        // Points are rows: x' = a·x + c·y, y' = b·x + d·y, with y pointing down.
+        for quarters in 0..4u8 {
+            let (cos, sin) =
+                [(1.0, 0.0), (0.0, 1.0), (-1.0, 0.0), (0.0, -1.0)][usize::from(quarters)];
+            for mirrored in [false, true] {
+                let flip = if mirrored { -1.0 } else { 1.0 };
+                if near(a, cos * flip) && near(b, sin * flip) && near(c, -sin) && near(d, cos) {
+                    return Some(Self { mirrored, quarters });
+                }
+            }
+        }
+        None
+    }
+}
+
+fn bad(what: &str) -> StreamError {
+    StreamError::Failed(format!("{what}; convert it with another program first"))
+}
+
+fn number(v: &Value) -> Option<f64> {
+    v.as_f64()
+        .or_else(|| v.as_str()?.parse().ok())
+        .filter(|n| n.is_finite())
+}
+
+fn ratio(v: &Value, between: char) -> Option<(u32, u32)> {
+    let (a, b) = v.as_str()?.split_once(between)?;
+    let (a, b) = (a.parse().ok()?, b.parse().ok()?);
+    (a > 0 && b > 0).then_some((a, b))
+}
+
+impl Probe {
+    /// Reads `ffprobe`'s JSON.
+    ///
+    /// # Errors
+    /// When there is no picture stream, several of them, or one that can't be handled rightly.
+    pub fn parse(json: &[u8]) -> Result<Self, StreamError> {
+        let all: Value =
+            serde_json::from_slice(json).map_err(|e| StreamError::Nut(e.to_string()))?;
+        let none = Vec::new();
+        let streams = all["streams"].as_array().unwrap_or(&none);
+        let start = number(&all["format"]["start_time"]).unwrap_or(0.0);
+        let duration = number(&all["format"]["duration"]).unwrap_or(0.0);
+        let (mut videos, mut audio, mut others) = (Vec::new(), Vec::new(), Vec::new());
+        for stream in streams {
+            let kind = stream["codec_type"].as_str().unwrap_or("unknown");
+            let cover = stream["disposition"]["attached_pic"] == 1
+                || stream["disposition"]["timed_thumbnails"] == 1;
+            match kind {
+                "video" if cover => others.push("cover picture".to_owned()),
+                "video" => videos.push(stream),
+                "audio" => audio.push(audio_of(stream)?),
+                "subtitle" => others.push("subtitles".into()),
+                "attachment" => others.push("attachment".into()),
+                _ => {
+                    let tag = stream["codec_tag_string"]
+                        .as_str()
+                        .unwrap_or("")
+                        .escape_debug()
+                        .to_string();
+                    others.push(format!("data track {tag}"));
+                }
+            }
+        }
+        let video = match videos[..] {
+            [] => return Err(bad("holds sound or data but no pictures")),
+            [one] => video_of(one, start)?,
+            _ => {
+                return Err(bad(
+                    "holds several videos at once, and only one could be covered",
+                ));
+            }
+        };
+        Ok(Self {
+            video,
+            audio,
+            others,
+            duration,
+            start,
+        })
+    }
+}
+
+fn audio_of(s: &Value) -> Result<Audio, StreamError> {
+    let whole = |v: &Value| {
+        number(v)
+            .filter(|n| *n >= 1.0 && *n <= 1e6)
+            .map(|n| n as u32)
+    };
+    let index = s["index"].as_u64().unwrap_or(0);
+    // Sound that nobody can describe can still be dropped: 0 says so.
+    Ok(Audio {
+        index,
+        rate: whole(&s["sample_rate"]).unwrap_or(0),
+        channels: whole(&s["channels"]).unwrap_or(0),
+    })
+}
+
+fn video_of(s: &Value, start: f64) -> Result<Video, StreamError> {
+    let side = |v: &Value| {
+        v.as_u64()
+            .and_then(|n| u32::try_from(n).ok())
+            .filter(|&n| n > 0)
+    };
+    let (width, height) = side(&s["width"])
+        .zip(side(&s["height"]))
+        .ok_or_else(|| bad("holds pictures without a size"))?;
+    let (num, den) =
+        ratio(&s["time_base"], '/').ok_or_else(|| bad("holds pictures without times"))?;
+    let text = |v: &Value| {
+        v.as_str()
+            .filter(|t| *t != "unknown" && *t != "unspecified" && !t.is_empty())
+            .map(str::to_owned)
+    };
+    let mut turn = Turn::default();
+    for data in s["side_data_list"].as_array().into_iter().flatten() {
+        let Some(matrix) = data["displaymatrix"].as_str() else {
+            continue;
+        };
+        let numbers: Vec<f64> = matrix
+            .lines()
+            .filter_map(|l| l.split_once(':'))
+            .flat_map(|(_, row)| {
+                row.split_whitespace()
+                    .filter_map(|n| n.parse().ok())
+                    .collect::<Vec<f64>>()
+            })
+            .collect();
+        turn = (numbers.len() == 9)
+            .then(|| Turn::of(&numbers))
+            .flatten()
+            .ok_or_else(|| {
+                bad("is to be shown turned by an angle that is no quarter, or stretched")
+            })?;
+    }
+    let rate = ratio(&s["avg_frame_rate"], '/').or_else(|| ratio(&s["r_frame_rate"], '/'));
+    let begin = number(&s["start_time"]).unwrap_or(start);
+    let interlaced = match s["field_order"].as_str() {
+        Some("tt" | "bt") => Some(true),
+        Some("bb" | "tb") => Some(false),
+        _ => None,
+    };
+    Ok(Video {
+        index: s["index"].as_u64().unwrap_or(0),
+        codec: text(&s["codec_name"]).unwrap_or_default(),
+        width,
+        height,
+        pixels: text(&s["pix_fmt"])
+            .ok_or_else(|| bad("holds pictures that ffmpeg can't decode"))?,
+        time_base: TimeBase { num, den },
+        aspect: ratio(&s["sample_aspect_ratio"], ':').unwrap_or((1, 1)),
+        turn,
+        end: number(&s["duration"]).map(|d| begin + d - start),
+        frames: number(&s["nb_frames"]).map(|n| n as u64),
+        rate: rate.map_or(0.0, |(a, b)| f64::from(a) / f64::from(b)),
+        interlaced,
+        colour: [
+            text(&s["color_range"]),
+            text(&s["color_primaries"]),
+            text(&s["color_transfer"]),
+            text(&s["color_space"]),
+        ],
+    })
+}

@@ -1,0 +1,217 @@
+//! Sightings → chains: those that are one face, in order of time.
+//!
+//! Forwards first: each frame's sightings are given to the chains whose expected place they
+//! overlap most, sure ones before faint ones; sure ones that are left begin chains. Then each
+//! chain is followed backwards through faint sightings that nobody took, as a face that turns
+//! towards the camera was there before it was clear.
+
+use super::{Moment, Options};
+use crate::geometry::Rect;
+
+/// A sighting of a chain.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Knot {
+    /// The frame, counted from 0.
+    pub frame: usize,
+    /// Where, in pixels of the frame less the camera's shift.
+    pub rect: Rect,
+    /// The detector's score.
+    pub score: f32,
+}
+
+/// The sightings of one face.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Chain {
+    /// At least one, in order of time.
+    pub knots: Vec<Knot>,
+}
+
+/// How much of the measured speed counts: a box jitters more than a face moves.
+const SPEED: f32 = 0.6;
+
+/// Moves a rectangle.
+pub(super) fn moved(r: &Rect, dx: f32, dy: f32) -> Rect {
+    Rect::new(r.x1 + dx, r.y1 + dy, r.x2 + dx, r.y2 + dy)
+}
+
+fn centre(r: &Rect) -> (f32, f32) {
+    ((r.x1 + r.x2) / 2.0, (r.y1 + r.y2) / 2.0)
+}
+
+/// Where a face is expected at `time`, from its two nearest sightings in the direction of travel
+/// (`near` the nearer one), with their times.
+fn expected(near: &Rect, near_time: f64, far: Option<(&Rect, f64)>, time: f64) -> Rect {
+    let Some((far, far_time)) = far else {
+        return *near;
+    };
+    let between = (near_time - far_time) as f32;
+    if between.abs() < 1e-6 {
+        return *near;
+    }
+    let (a, b) = (centre(far), centre(near));
+    let ahead = (time - near_time) as f32 / between;
+    // Far ahead nobody knows: at most its own size.
+    let reach = |v: f32, side: f32| (v * ahead * SPEED).clamp(-side, side);
+    moved(
+        near,
+        reach(b.0 - a.0, near.width()),
+        reach(b.1 - a.1, near.height()),
+    )
+}
+
+fn overlap(a: &Rect, b: &Rect) -> f32 {
+    // Boxes of very different sizes are different faces, or a part of one.
+    let ratio = a.height() / b.height().max(1.0);
+    if !(0.4..=2.5).contains(&ratio) {
+        return 0.0;
+    }
+    a.inflate(1.5).iou(&b.inflate(1.5))
+}
+
+struct Open {
+    chain: Chain,
+    scene: u32,
+}
+
+/// Links all sightings.
+#[must_use]
+pub fn link(moments: &[Moment], options: &Options) -> Vec<Chain> {
+    let mut taken: Vec<Vec<bool>> = moments
+        .iter()
+        .map(|m| vec![false; m.sightings.as_ref().map_or(0, Vec::len)])
+        .collect();
+    let mut open: Vec<Open> = Vec::new();
+    let mut done: Vec<Chain> = Vec::new();
+    for (frame, moment) in moments.iter().enumerate() {
+        let Some(sightings) = &moment.sightings else {
+            continue;
+        };
+        open.retain_mut(|o| {
+            let last = o.chain.knots.last().map_or(0, |k| k.frame);
+            let alive = o.scene == moment.scene
+                && moment.time - moments[last].time <= f64::from(options.gap);
+            if !alive {
+                done.push(std::mem::take(&mut o.chain));
+            }
+            alive
+        });
+        let knots: Vec<Knot> = sightings
+            .iter()
+            .map(|s| Knot {
+                frame,
+                rect: moved(&s.rect, -moment.shift.0, -moment.shift.1),
+                score: s.score,
+            })
+            .collect();
+        let places: Vec<Rect> = open
+            .iter()
+            .map(|o| forward(&o.chain, moments, moment.time))
+            .collect();
+        let mut busy = vec![false; open.len()];
+        for sure in [true, false] {
+            let mut pairs: Vec<(f32, usize, usize)> = Vec::new();
+            for (i, knot) in knots
+                .iter()
+                .enumerate()
+                .filter(|(i, _)| sightings[*i].sure() == sure && !taken[frame][*i])
+            {
+                for (j, place) in places.iter().enumerate().filter(|(j, _)| !busy[*j]) {
+                    let o = overlap(&knot.rect, place);
+                    if o >= options.overlap {
+                        pairs.push((o, i, j));
+                    }
+                }
+            }
+            pairs.sort_by(|a, b| b.0.total_cmp(&a.0));
+            for (_, i, j) in pairs {
+                if !taken[frame][i] && !busy[j] {
+                    taken[frame][i] = true;
+                    busy[j] = true;
+                    open[j].chain.knots.push(knots[i]);
+                }
+            }
+        }
+        for (i, knot) in knots.iter().enumerate() {
+            if sightings[i].sure() && !taken[frame][i] {
+                taken[frame][i] = true;
+                open.push(Open {
+                    chain: Chain { knots: vec![*knot] },
+                    scene: moment.scene,
+                });
+            }
+        }
+    }
+    done.extend(open.into_iter().map(|o| o.chain));
+    done.sort_by_key(|c| c.knots.first().map_or(0, |k| k.frame));
+    for chain in &mut done {
+        back(chain, moments, &mut taken, options);
+    }
+    done
+}
+
+fn forward(chain: &Chain, moments: &[Moment], time: f64) -> Rect {
+    let mut late = chain.knots.iter().rev();
+    let Some(near) = late.next() else {
+        return Rect::new(0.0, 0.0, 0.0, 0.0);
+    };
+    expected(
+        &near.rect,
+        moments[near.frame].time,
+        late.next().map(|k| (&k.rect, moments[k.frame].time)),
+        time,
+    )
+}
+
+/// Follows a chain backwards through faint sightings.
+fn back(chain: &mut Chain, moments: &[Moment], taken: &mut [Vec<bool>], options: &Options) {
+    let Some(first) = chain.knots.first().copied() else {
+        return;
+    };
+    let scene = moments[first.frame].scene;
+    let mut earlier: Vec<Knot> = Vec::new();
+    for frame in (0..first.frame).rev() {
+        let moment = &moments[frame];
+        let near = earlier.last().copied().unwrap_or(first);
+        if moment.scene != scene || moments[near.frame].time - moment.time > f64::from(options.gap)
+        {
+            break;
+        }
+        let Some(sightings) = &moment.sightings else {
+            continue;
+        };
+        let far = match earlier.len() {
+            0 => chain.knots.get(1).copied(),
+            1 => Some(first),
+            n => Some(earlier[n - 2]),
+        };
+        let place = expected(
+            &near.rect,
+            moments[near.frame].time,
+            far.as_ref().map(|k| (&k.rect, moments[k.frame].time)),
+            moment.time,
+        );
+        let best = sightings
+            .iter()
+            .enumerate()
+            .filter(|(i, _)| !taken[frame][*i])
+            .map(|(i, s)| {
+                (
+                    i,
+                    Knot {
+                        frame,
+                        rect: moved(&s.rect, -moment.shift.0, -moment.shift.1),
+                        score: s.score,
+                    },
+                )
+            })
+            .map(|(i, k)| (overlap(&k.rect, &place), i, k))
+            .filter(|(o, _, _)| *o >= options.overlap)
+            .max_by(|a, b| a.0.total_cmp(&b.0));
+        if let Some((_, i, knot)) = best {
+            taken[frame][i] = true;
+            earlier.push(knot);
+        }
+    }
+    earlier.reverse();
+    chain.knots.splice(0..0, earlier);
+}

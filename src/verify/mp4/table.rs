@@ -1,0 +1,259 @@
+//! The tables of a track: which bytes are samples, and when they are shown.
+
+use super::{Film, Inner, LeakKind, Units, Walk};
+
+/// A track's samples.
+#[derive(Debug, Default)]
+pub(super) struct Table {
+    /// Runs of samples: first byte and the one behind the last, in the file.
+    pub chunks: Vec<(u64, u64)>,
+    /// Each sample: first byte and size.
+    pub samples: Vec<(u64, u32)>,
+    /// When each is shown, in units of the track.
+    pub times: Vec<u64>,
+    /// The least of them.
+    pub first: u64,
+    /// All durations together, in units of the track.
+    pub duration: u64,
+    /// How samples are divided.
+    pub units: Units,
+}
+
+/// Most samples of a track that are believed.
+const MOST_SAMPLES: usize = 1 << 26;
+
+/// Children of a description of samples.
+const PICTURES: [&str; 7] = ["avcC", "hvcC", "av1C", "vpcC", "pasp", "colr", "fiel"];
+const SOUNDS: [&str; 2] = ["esds", "dOps"];
+
+impl Walk<'_> {
+    pub(super) fn stbl(&mut self, stbl: &Inner<'_>, video: bool, film: &mut Film) -> Option<Table> {
+        let allowed = ["stss", "ctts", "stco", "co64", "sgpd", "sbgp", "sdtp"];
+        let all = self.listed(stbl, 0, &["stsd", "stts", "stsc", "stsz"], &allowed);
+        let get = |name: &[u8; 4]| all.iter().find(|a| a.name == *name);
+        for group in all.iter().filter(|a| matches!(&a.name, b"sgpd" | b"sbgp")) {
+            self.group(group);
+        }
+        // A byte a sample: which ones others depend on.
+        if let Some(sdtp) = get(b"sdtp")
+            && get(b"stsz").and_then(|z| z.u32(8))
+                != u32::try_from(sdtp.body.len().saturating_sub(4)).ok()
+        {
+            self.wrong(sdtp, "a table of the wrong length");
+        }
+        let units = self.stsd(get(b"stsd")?, video, film)?;
+        let sizes = self.sizes(get(b"stsz")?)?;
+        let offsets = match (get(b"stco"), get(b"co64")) {
+            (Some(a), None) => self.counted(a, 4).map(|n| {
+                (0..n)
+                    .filter_map(|i| a.u32(8 + 4 * i).map(u64::from))
+                    .collect::<Vec<_>>()
+            }),
+            (None, Some(a)) => self
+                .counted(a, 8)
+                .map(|n| (0..n).filter_map(|i| a.u64(8 + 8 * i)).collect()),
+            _ => None,
+        };
+        let Some(offsets) = offsets else {
+            self.wrong(stbl, "no list of chunks");
+            return None;
+        };
+        let mut table = Table {
+            units,
+            ..Table::default()
+        };
+        self.spread(get(b"stsc")?, &offsets, &sizes, &mut table);
+        self.times(get(b"stts")?, get(b"ctts"), sizes.len(), &mut table);
+        Some(table)
+    }
+
+    /// A table of `step` bytes an entry behind a count; its length must fit.
+    fn counted(&mut self, atom: &Inner<'_>, step: usize) -> Option<usize> {
+        let count = atom.u32(4)? as usize;
+        if atom.body.len() != count.checked_mul(step)?.checked_add(8)? {
+            self.wrong(atom, "a table of the wrong length");
+            return None;
+        }
+        Some(count)
+    }
+
+    /// Groups of samples say only how many the decoder needs before it can begin.
+    fn group(&mut self, atom: &Inner<'_>) {
+        let roll = atom.body.get(4..8) == Some(b"roll");
+        if !roll || atom.body.len() > 32 {
+            self.findings.add(
+                LeakKind::Unknown,
+                "groups of samples",
+                atom.range(self.base),
+            );
+        }
+    }
+
+    fn sizes(&mut self, stsz: &Inner<'_>) -> Option<Vec<u32>> {
+        let (same, count) = (stsz.u32(4)?, stsz.u32(8)? as usize);
+        let fits = stsz.body.len() == 12 + if same == 0 { count.checked_mul(4)? } else { 0 };
+        if !fits || count > MOST_SAMPLES {
+            self.wrong(stsz, "a table of the wrong length");
+            return None;
+        }
+        Some(
+            (0..count)
+                .filter_map(|i| {
+                    if same == 0 {
+                        stsz.u32(12 + 4 * i)
+                    } else {
+                        Some(same)
+                    }
+                })
+                .collect(),
+        )
+    }
+
+    fn spread(&mut self, stsc: &Inner<'_>, offsets: &[u64], sizes: &[u32], table: &mut Table) {
+        let Some(runs) = self.counted(stsc, 12) else {
+            return;
+        };
+        let mut sizes = sizes.iter();
+        let mut run = 0;
+        for (index, &offset) in offsets.iter().enumerate() {
+            while run + 1 < runs
+                && stsc
+                    .u32(8 + 12 * (run + 1))
+                    .is_some_and(|first| first as usize <= index + 1)
+            {
+                run += 1;
+            }
+            if stsc.u32(8 + 12 * run + 8) != Some(1) {
+                self.wrong(stsc, "a second description of samples");
+                return;
+            }
+            let mut at = offset;
+            for size in sizes
+                .by_ref()
+                .take(stsc.u32(8 + 12 * run + 4).unwrap_or(0) as usize)
+            {
+                table.samples.push((at, *size));
+                at = at.saturating_add(u64::from(*size));
+            }
+            table.chunks.push((offset, at));
+        }
+        if sizes.next().is_some() {
+            self.wrong(stsc, "samples in no chunk");
+        }
+    }
+
+    fn times(
+        &mut self,
+        stts: &Inner<'_>,
+        ctts: Option<&Inner<'_>>,
+        samples: usize,
+        table: &mut Table,
+    ) {
+        let Some(runs) = self.counted(stts, 8) else {
+            return;
+        };
+        let mut at = 0u64;
+        for i in 0..runs {
+            let (count, delta) = (
+                stts.u32(8 + 8 * i).unwrap_or(0),
+                stts.u32(12 + 8 * i).unwrap_or(0),
+            );
+            for _ in 0..(count as usize).min(samples - table.times.len().min(samples)) {
+                table.times.push(at);
+                at += u64::from(delta);
+            }
+        }
+        table.duration = at;
+        if table.times.len() != samples {
+            self.wrong(stts, "another number of times than of samples");
+        }
+        if let Some(ctts) = ctts
+            && let Some(runs) = self.counted(ctts, 8)
+        {
+            let mut index = 0;
+            for i in 0..runs {
+                let (count, shift) = (
+                    ctts.u32(8 + 8 * i).unwrap_or(0),
+                    ctts.u32(12 + 8 * i).unwrap_or(0) as i32,
+                );
+                for time in table.times.iter_mut().skip(index).take(count as usize) {
+                    *time = time.saturating_add_signed(shift.into());
+                }
+                index += count as usize;
+            }
+            if index != samples {
+                self.wrong(ctts, "another number of times than of samples");
+            }
+        }
+        table.first = table.times.iter().copied().min().unwrap_or(0);
+    }
+
+    fn stsd(&mut self, stsd: &Inner<'_>, video: bool, film: &mut Film) -> Option<Units> {
+        let entries = self.boxes(stsd.body.get(8..)?, stsd.at + 16);
+        let [entry] = entries[..] else {
+            self.wrong(stsd, "not one description of samples");
+            return None;
+        };
+        let mut units = Units::default();
+        if video {
+            let plain = entry.zero(0, 6) && entry.zero(8, 24) && entry.zero(42, 74);
+            if !plain {
+                self.comment(&entry, "an encoder's name");
+            }
+            film.size = Some((entry.u16(24)?.into(), entry.u16(26)?.into()));
+            units = match &entry.name {
+                b"avc1" => Units::Avc(4),
+                b"hvc1" | b"hev1" => Units::Hevc(4),
+                b"av01" => Units::Av1,
+                b"vp09" => Units::Whole,
+                name => {
+                    unlisted_codec(name, &entry, self);
+                    Units::Whole
+                }
+            };
+        } else if !matches!(&entry.name, b"mp4a" | b"Opus") {
+            unlisted_codec(&entry.name, &entry, self);
+        }
+        let allowed: &[&str] = if video { &PICTURES } else { &SOUNDS };
+        for inner in self.listed(&entry, if video { 78 } else { 28 }, &[], allowed) {
+            match &inner.name {
+                b"avcC" => {
+                    let length = usize::from(inner.body.get(4).copied().unwrap_or(3) & 3) + 1;
+                    units = Units::Avc(length);
+                    if !super::units::avcc(inner.body) {
+                        self.wrong(&inner, "more than parameters");
+                    }
+                }
+                b"hvcC" => {
+                    let length = usize::from(inner.body.get(21).copied().unwrap_or(3) & 3) + 1;
+                    units = Units::Hevc(length);
+                    if !super::units::hvcc(inner.body) {
+                        self.wrong(&inner, "more than parameters");
+                    }
+                }
+                // Numbers for the colours, no profile.
+                b"colr" if inner.body.get(..4) != Some(b"nclx") || inner.body.len() != 11 => {
+                    self.findings.add(
+                        LeakKind::ColourProfile,
+                        "a colour profile",
+                        inner.range(self.base),
+                    );
+                }
+                b"esds" | b"dOps" if inner.body.len() > 64 => {
+                    self.wrong(&inner, "more than parameters")
+                }
+                _ => {}
+            }
+        }
+        Some(units)
+    }
+}
+
+fn unlisted_codec(name: &[u8; 4], entry: &Inner<'_>, walk: &mut Walk<'_>) {
+    let what = format!(
+        "samples of a kind that is not looked into ('{}')",
+        name.escape_ascii()
+    );
+    walk.findings
+        .add(LeakKind::Unknown, what, entry.range(walk.base));
+}
