@@ -288,16 +288,29 @@ fn a_picture_larger_than_allowed_is_refused_by_its_header() {
 
 #[test]
 fn kinds_are_told_by_content_and_media_is_never_taken_for_something_else() {
-    let cases: [(&[u8], &str); 6] = [
+    let cases: [(&[u8], &str); 3] = [
         (b"\0\0\0\x1cftypheic\0\0\0\0mif1heic", "HEIC picture"),
         (b"\0\0\0\x1cftypavif\0\0\0\0mif1avif", "AVIF picture"),
-        (b"\0\0\0\x14ftypisom\0\0\0\0isom", "MP4 video"),
-        (b"\0\0\0\x14ftypqt  \0\0\0\0qt  ", "QuickTime video (MOV)"),
         (b"II*\0\x10\0\0\0CR\x02\0", "Canon raw picture (CR2)"),
-        (b"\x1A\x45\xDF\xA3\x01\0\0\0", "Matroska or WebM video"),
     ];
     for (head, name) in cases {
         assert_eq!(sniff(head), Kind::Unsupported(name));
+    }
+    let videos: [(&[u8], &str, &str); 3] = [
+        (b"\0\0\0\x14ftypisom\0\0\0\0isom", "MP4 video", "mov"),
+        (
+            b"\0\0\0\x14ftypqt  \0\0\0\0qt  ",
+            "QuickTime video (MOV)",
+            "mov",
+        ),
+        (
+            b"\x1A\x45\xDF\xA3\x01\0\0\0",
+            "Matroska or WebM video",
+            "matroska",
+        ),
+    ];
+    for (head, name, demuxer) in videos {
+        assert_eq!(sniff(head), Kind::Video(name, demuxer));
     }
     let photos: [(&[u8], Format); 5] = [
         (b"RIFF\x10\0\0\0WEBPVP8 ", Format::WebP),

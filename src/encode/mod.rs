@@ -2,12 +2,12 @@
 //! output tells nothing of the camera and the settings that made the input.
 
 mod bmp;
-mod gif;
-mod tiff;
-mod webp;
 pub mod clip;
 mod ebml;
+mod gif;
 mod moov;
+mod tiff;
+mod webp;
 
 use image::DynamicImage;
 use jpeg_encoder::{ColorType, Encoder, SamplingFactor};
