@@ -1,4 +1,4 @@
-//! Covered pictures → a video file, by way of the `ffmpeg` program; then [`super::moov`] writes the
+//! Covered pictures → a video file, by way of the `ffmpeg` program; then `moov` writes the
 //! index anew.
 //!
 //! Settings are constants but for what the person chose: nothing of the input's encoder, its
