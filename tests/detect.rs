@@ -250,7 +250,7 @@ proptest! {
             prop_assert!(level.tiles.iter().all(|t| t.width % 32 == 0 && t.height % 32 == 0));
             let (w, h) = (level.width as i32, level.height as i32);
             prop_assert!(level.tiles.iter().any(|t| t.x + t.width as i32 >= w && t.y + t.height as i32 >= h));
-            prop_assert!(level.tiles.iter().all(|t| u64::from(t.width) * u64::from(t.height) <= 1_120_000));
+            prop_assert!(level.tiles.iter().all(|t| u64::from(t.width) * u64::from(t.height) <= u64::from(layout.whole)));
             // Who owns a place sees at least half the overlap around it, or the picture's edge.
             for t in level.tiles.iter().filter(|t| level.owns(t, px, py)) {
                 let near = |start: i32, side: u32, at: f32, full: u32| {
