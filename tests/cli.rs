@@ -124,6 +124,8 @@ fn every_drawn_face_is_covered_in_every_sample() {
     let pictures: Vec<_> = names(&samples())
         .into_iter()
         .filter(|n| n.ends_with(".jpg") || n.ends_with(".png"))
+        // The README's picture of what comes out, which is never an input.
+        .filter(|n| !n.contains(".unface."))
         .collect();
     assert!(pictures.len() >= 15);
     for name in pictures {
