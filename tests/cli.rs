@@ -11,14 +11,13 @@ use std::{
     fs,
     io::Write,
     path::{Path, PathBuf},
-    process::{Command, Output, Stdio},
+    process::{Command, Stdio},
 };
 
 use tempfile::TempDir;
 
-fn samples() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("samples")
-}
+mod program;
+use program::{code, names, samples, text};
 
 fn unface(folder: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_unface"));
@@ -40,20 +39,6 @@ fn detect(folder: &Path) -> Command {
     command
 }
 
-fn text(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(bytes).into_owned()
-}
-
-#[track_caller]
-fn code(output: &Output, expected: i32) {
-    assert_eq!(
-        output.status.code(),
-        Some(expected),
-        "stderr: {}",
-        text(&output.stderr)
-    );
-}
-
 /// A fresh folder with copies of samples under the names given.
 fn folder(files: &[(&str, &str)]) -> TempDir {
     let dir = tempfile::tempdir().unwrap();
@@ -63,15 +48,6 @@ fn folder(files: &[(&str, &str)]) -> TempDir {
         fs::copy(samples().join(sample), target).unwrap();
     }
     dir
-}
-
-fn names(dir: &Path) -> Vec<String> {
-    let mut names: Vec<_> = fs::read_dir(dir)
-        .unwrap()
-        .map(|e| e.unwrap().file_name().to_string_lossy().into_owned())
-        .collect();
-    names.sort();
-    names
 }
 
 fn decoded(path: &Path) -> image::DynamicImage {

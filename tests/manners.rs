@@ -17,9 +17,8 @@ use std::{
 
 use tempfile::TempDir;
 
-fn samples() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("samples")
-}
+mod program;
+use program::{code, names, samples, text};
 
 fn unface(folder: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_unface"));
@@ -28,16 +27,6 @@ fn unface(folder: &Path) -> Command {
         .stdin(Stdio::null())
         .env_remove("NO_COLOR");
     command
-}
-
-fn text(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(bytes).into_owned()
-}
-
-#[track_caller]
-fn code(output: &Output, expected: i32) {
-    let told = text(&output.stderr);
-    assert_eq!(output.status.code(), Some(expected), "stderr: {told}");
 }
 
 #[track_caller]
@@ -55,15 +44,6 @@ fn folder(names: &[&str]) -> TempDir {
         fs::copy(samples().join("portrait.jpg"), target).unwrap();
     }
     dir
-}
-
-fn names(dir: &Path) -> Vec<String> {
-    let mut names: Vec<_> = fs::read_dir(dir)
-        .unwrap()
-        .map(|e| e.unwrap().file_name().to_string_lossy().into_owned())
-        .collect();
-    names.sort();
-    names
 }
 
 /// Boxes for any number of pictures, so that nothing needs to be searched.

@@ -264,6 +264,18 @@ fn strip(line: &str) -> String {
         .to_string()
 }
 
+/// Pictures and sound pass and nothing beside them: no subtitles, data, tags, chapters, versions.
+const NOTHING_ELSE: [&str; 8] = [
+    "-sn",
+    "-dn",
+    "-map_metadata",
+    "-1",
+    "-map_chapters",
+    "-1",
+    "-fflags",
+    "+bitexact",
+];
+
 fn words<const N: usize>(words: [&str; N]) -> impl Iterator<Item = OsString> {
     words.map(OsString::from).into_iter()
 }
@@ -341,16 +353,7 @@ impl Programs {
         args.extend(words(["-noautorotate", "-i"]));
         args.push(reading.input.address(0));
         args.extend(output.iter().map(OsString::from));
-        args.extend(words([
-            "-sn",
-            "-dn",
-            "-map_metadata",
-            "-1",
-            "-map_chapters",
-            "-1",
-            "-fflags",
-            "+bitexact",
-        ]));
+        args.extend(words(NOTHING_ELSE));
         args.extend(words(["-f", "nut", "pipe:1"]));
         let mut child = start(
             &self.ffmpeg,
@@ -392,19 +395,8 @@ impl Programs {
         ])
         .collect();
         args.extend(how.iter().map(OsString::from));
-        args.extend(words([
-            "-sn",
-            "-dn",
-            "-map_metadata",
-            "-1",
-            "-map_chapters",
-            "-1",
-            "-fflags",
-            "+bitexact",
-            "-y",
-            "-f",
-            muxer,
-        ]));
+        args.extend(words(NOTHING_ELSE));
+        args.extend(words(["-y", "-f", muxer]));
         args.push(output.address(1));
         let mut child = start(
             &self.ffmpeg,

@@ -93,16 +93,7 @@ pub fn commit<E: std::error::Error + 'static>(
     check: impl FnOnce(&[u8]) -> Result<(), E>,
 ) -> Result<(), WriteError<E>> {
     let overwrite = options.overwrite;
-    let folder = folder_of(path);
-    std::fs::create_dir_all(&folder)?;
-    match std::fs::symlink_metadata(path) {
-        Ok(meta) if meta.is_dir() || !(meta.is_file() || meta.is_symlink()) => {
-            return Err(WriteError::NotAFile);
-        }
-        Ok(_) if !overwrite => return Err(WriteError::Exists),
-        _ => {}
-    }
-    let mut file = temporary::Temporary::create(&folder, overwrite)?;
+    let mut file = begin(path, overwrite)?;
     file.write(bytes)?;
     let written = file.read_back(bytes.len())?;
     if written != bytes {
@@ -118,6 +109,23 @@ pub fn commit<E: std::error::Error + 'static>(
     }
     file.name(path, overwrite)?;
     Ok(())
+}
+
+/// The temporary file for `path`, where that name may be given to it; folders are made.
+fn begin<E: std::error::Error + 'static>(
+    path: &Path,
+    overwrite: bool,
+) -> Result<temporary::Temporary, WriteError<E>> {
+    let folder = folder_of(path);
+    std::fs::create_dir_all(&folder)?;
+    match std::fs::symlink_metadata(path) {
+        Ok(meta) if meta.is_dir() || !(meta.is_file() || meta.is_symlink()) => {
+            return Err(WriteError::NotAFile);
+        }
+        Ok(_) if !overwrite => return Err(WriteError::Exists),
+        _ => {}
+    }
+    Ok(temporary::Temporary::create(&folder, overwrite)?)
 }
 
 /// Writes `bytes` to standard output, whole, once `check` has passed them.
@@ -161,18 +169,8 @@ impl Pending {
         path: &Path,
         overwrite: bool,
     ) -> Result<Self, WriteError<E>> {
-        let folder = folder_of(path);
-        std::fs::create_dir_all(&folder)?;
-        match std::fs::symlink_metadata(path) {
-            Ok(meta) if meta.is_dir() || !(meta.is_file() || meta.is_symlink()) => {
-                return Err(WriteError::NotAFile);
-            }
-            Ok(_) if !overwrite => return Err(WriteError::Exists),
-            _ => {}
-        }
-        let temporary = temporary::Temporary::create(&folder, overwrite)?;
         Ok(Self {
-            temporary,
+            temporary: begin(path, overwrite)?,
             target: path.to_path_buf(),
             overwrite,
         })
