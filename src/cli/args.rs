@@ -55,7 +55,7 @@ pub struct Cover {
     #[arg(long, value_name = "FILE|-", help_heading = "Output")]
     pub report: Option<OsString>,
 
-    /// blur, pixelate, fill or image [default: blur; image with --image]
+    /// blur, pixelate, erase, fill or image [default: blur; image with --image]
     #[arg(
         long,
         value_enum,
@@ -271,6 +271,7 @@ pub struct Reading {
 pub enum EffectName {
     Blur,
     Pixelate,
+    Erase,
     Fill,
     Image,
 }

@@ -253,6 +253,7 @@ impl Resolved {
         let effect = match (name, &a.image) {
             (EffectName::Blur, _) => redact::Effect::Blur { cells: a.cells },
             (EffectName::Pixelate, _) => redact::Effect::Pixelate { cells: a.cells },
+            (EffectName::Erase, _) => redact::Effect::Erase,
             (EffectName::Fill, _) => redact::Effect::Fill { color: a.color },
             (EffectName::Image, Some(path)) => redact::Effect::Image {
                 sticker: Arc::new(sticker(path, &self.decode)?),
@@ -459,7 +460,7 @@ pub fn about(finding: &Finding) -> String {
          runtime   {runtime}\n\
          formats   {}\n\
          effects   blur and pixelate: {cells} × {cells} averages a face, at most {most} × {most}, \
-         rounded and with noise; fill and image: nothing of a face\n\
+         rounded and with noise; erase, fill and image: nothing of a face\n\
          limits    {} MiB a decoded picture (--max-memory), {} MiB of metadata, 4 MiB a colour profile, \
          16383 pixels a side in WebP, 65535 in JPEG and GIF",
         env!("CARGO_PKG_VERSION"),

@@ -8,6 +8,8 @@
 //!
 //! Regions are rounded outwards to whole samples of colour.
 
+mod erase;
+
 use std::collections::HashMap;
 
 use super::{
@@ -142,6 +144,11 @@ impl ClipCover {
                 }
             }
         }
+        if matches!(self.options.effect, Effect::Erase) {
+            let places: Vec<Rect> = rects.iter().map(|(_, rect)| *rect).collect();
+            erase::cover(&layout, &mut data, &places, &mut self.noise);
+            return Ok(CoveredPlanes { layout, data, pts });
+        }
         for (track, rect) in &rects {
             for (index, plane) in layout.planes().iter().enumerate() {
                 let mut view = View {
@@ -158,6 +165,8 @@ impl ClipCover {
     fn draw(&self, view: &mut View<'_>, index: usize, track: u32, rect: &Rect) {
         let depth = view.layout.depth;
         match &self.options.effect {
+            // All places at once, before this is called.
+            Effect::Erase => {}
             Effect::Fill { color } => view.fill(rect, self.colours.samples(*color, depth)[index]),
             Effect::Image { under, .. } => {
                 view.fill(rect, self.colours.samples(*under, depth)[index]);
@@ -204,6 +213,16 @@ impl View<'_> {
         let size = self.layout.sample();
         let start = self.plane.offset + y as usize * self.plane.width as usize * size;
         &mut self.data[start + x1 as usize * size..start + x2 as usize * size]
+    }
+
+    fn get(&self, x: u32, y: u32) -> f32 {
+        let size = self.layout.sample();
+        let at = self.plane.offset + (y as usize * self.plane.width as usize + x as usize) * size;
+        match self.data[at..at + size] {
+            [low, high] => f32::from(u16::from_le_bytes([low, high])),
+            [value, ..] => f32::from(value),
+            [] => 0.0,
+        }
     }
 
     fn fill(&mut self, rect: &Rect, value: u16) {

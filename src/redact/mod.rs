@@ -6,6 +6,7 @@
 
 pub mod clip;
 pub mod effect;
+mod membrane;
 mod noise;
 mod outline;
 mod region;
@@ -118,7 +119,7 @@ pub fn cover(
         .chain(places.iter().copied())
         .filter_map(|r| r.to_pixels(width, height))
         .collect();
-    let regions = region::join(rects);
+    let regions = region::join(rects, options.effect.reach());
     let mut pixels = frame.into_pixels();
     effect::apply(&mut pixels, &regions, &options.effect, noise)?;
     Ok(Redacted { pixels, regions })

@@ -7,8 +7,11 @@ use rand_chacha::{
 
 use super::RedactError;
 
-/// A stream of ChaCha20.
-pub struct Noise(ChaCha20Rng);
+/// Bytes drawn at a time.
+const GRAINS: usize = 4096;
+
+/// A stream of ChaCha20, and bytes of it that are yet to be used.
+pub struct Noise(ChaCha20Rng, Vec<u8>);
 
 impl std::fmt::Debug for Noise {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -24,13 +27,22 @@ impl Noise {
     pub fn new() -> Result<Self, RedactError> {
         let mut seed = [0; 32];
         getrandom::fill(&mut seed).map_err(|e| RedactError::Random(e.to_string()))?;
-        Ok(Self(ChaCha20Rng::from_seed(seed)))
+        Ok(Self(ChaCha20Rng::from_seed(seed), Vec::new()))
     }
 
     /// The same numbers for the same seed. For tests: whoever knows the seed can subtract the noise.
     #[must_use]
     pub fn from_seed(seed: u64) -> Self {
-        Self(ChaCha20Rng::seed_from_u64(seed))
+        Self(ChaCha20Rng::seed_from_u64(seed), Vec::new())
+    }
+
+    /// A number from -1 to 1, in 256 steps: enough for what is a few levels high.
+    pub(super) fn grain(&mut self) -> f32 {
+        if self.1.is_empty() {
+            self.1.resize(GRAINS, 0);
+            self.0.fill_bytes(&mut self.1);
+        }
+        f32::from(self.1.pop().unwrap_or(0)) / 127.5 - 1.0
     }
 
     /// A number from 0 to 1, 1 excluded.
