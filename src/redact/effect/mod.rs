@@ -5,7 +5,7 @@
 //! | [`fill`] | nothing under the region |
 //! | [`image`] | nothing under the region |
 //! | [`erase`] | nothing under the region, but what lies around it |
-//! | [`pixelate`], [`blur`] | the [`cells`]: few averages, rounded coarsely, with noise |
+//! | [`pixelate`], [`blur`] | the [`cells`]: few averages under much noise |
 //!
 //! Inside a region nothing stays transparent: the outline of a cut-out head is a face too.
 
@@ -24,8 +24,8 @@ use super::{RedactError, noise::Noise, region::Region};
 
 /// Most cells across a face, and down.
 pub const MOST_CELLS: u32 = 6;
-/// Cells across a face, and down, unless chosen otherwise.
-pub const DEFAULT_CELLS: u32 = 4;
+/// Cells across a face, and down, unless chosen otherwise; more are weak: see [`cells`].
+pub const DEFAULT_CELLS: u32 = 2;
 
 /// With what a region is covered.
 #[derive(Debug, Clone)]
