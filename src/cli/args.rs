@@ -55,7 +55,7 @@ pub struct Cover {
     #[arg(long, value_name = "FILE|-", help_heading = "Output")]
     pub report: Option<OsString>,
 
-    /// blur, pixelate, erase, fill or image [default: blur; image with --image]
+    /// erase, fill, image, blur or pixelate [default: erase; image with --image]
     #[arg(
         long,
         value_enum,

@@ -253,7 +253,7 @@ impl Resolved {
         let name = a.effect.unwrap_or(if a.image.is_some() {
             EffectName::Image
         } else {
-            EffectName::Blur
+            EffectName::Erase
         });
         check_strength(a, name)?;
         let effect = match (name, &a.image) {
