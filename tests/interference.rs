@@ -221,12 +221,7 @@ fn clip(effect: &Effect, seed: u64) -> ClipCover {
         effect: effect.clone(),
         region: 1.3,
     };
-    ClipCover::new(
-        &options,
-        Colours::named(None, None),
-        Noise::from_seed(seed),
-    )
-    .unwrap()
+    ClipCover::new(&options, Colours::named(None, None), Noise::from_seed(seed)).unwrap()
 }
 
 /// Which bytes a plain fill sets whatever was there.
@@ -234,7 +229,11 @@ fn covered_samples(shape: &Layout, spots: &[Spot]) -> Vec<bool> {
     let run = |value: u8| {
         let picture = from_samples(*shape, vec![value; shape.bytes()], 0).unwrap();
         let fill = Effect::Fill { color: [0; 3] };
-        clip(&fill, 0).cover(picture, spots).unwrap().data().to_vec()
+        clip(&fill, 0)
+            .cover(picture, spots)
+            .unwrap()
+            .data()
+            .to_vec()
     };
     let (a, b) = (run(2), run(3));
     a.iter().zip(&b).map(|(a, b)| a == b).collect()

@@ -6,7 +6,9 @@
 
 use image::DynamicImage;
 
-use super::{Copy, DetectError, Detector, Options, View, merge, reduced, rgb8, scaled, tiling::Level};
+use super::{
+    Copy, DetectError, Detector, Options, View, merge, reduced, rgb8, scaled, tiling::Level,
+};
 use crate::face::Face;
 
 /// How much smaller the copy is that is searched again.

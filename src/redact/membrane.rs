@@ -402,8 +402,9 @@ mod tests {
             parts: vec![rect(100, 60, 900, 700)],
         };
         let slope = |x: u32, y: u32| x as f32 / 2000.0 + y as f32 / 3000.0;
-        let surface =
-            Membrane::over(&region, (1000, 800), [0.5; 3], |x, y| ([slope(x, y); 3], 1.0));
+        let surface = Membrane::over(&region, (1000, 800), [0.5; 3], |x, y| {
+            ([slope(x, y); 3], 1.0)
+        });
         for (x, y) in [(100, 60), (500, 380), (899, 699), (300, 600)] {
             let (is, should) = (surface.at(x, y)[0], slope(x, y));
             assert!((is - should).abs() < 0.01, "{is} {should}");

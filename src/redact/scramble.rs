@@ -65,7 +65,8 @@ fn all<T: Sample>(
     drawn.for_each(|(y, row)| {
         let (top, bottom, down) = place(y, height, shift[1]);
         for (pixel, &(left, right, across)) in row.chunks_exact_mut(channels).zip(&columns) {
-            let at = |x: usize, y: usize, c: usize| smooth[(y * width + x) * channels + c].to_unit();
+            let at =
+                |x: usize, y: usize, c: usize| smooth[(y * width + x) * channels + c].to_unit();
             for (c, sample) in pixel.iter_mut().enumerate() {
                 let upper = at(left, top, c) + (at(right, top, c) - at(left, top, c)) * across;
                 let lower =

@@ -15,19 +15,21 @@ use super::{Raster, Region, Sample};
 use crate::redact::noise::Noise;
 
 /// Distance between two levels of brightness in what is drawn, as a share of full brightness.
-pub const STEP: f32 = 16.0 / 255.0;
+pub const STEP: f32 = 8.0 / 255.0;
 /// Distance between two levels of the tint (how far red, green and blue lie from their mean).
-pub const TINT_STEP: f32 = 8.0 / 255.0;
+pub const TINT_STEP: f32 = 4.0 / 255.0;
 /// Noise of a region's brightness, uniform, to either side at most, as a share of full brightness.
 pub const TONE_NOISE: f32 = 96.0 / 255.0;
 /// Noise of a region's tint, likewise.
 pub const TINT_NOISE: f32 = 48.0 / 255.0;
 /// Noise of each cell's brightness beside its region's, likewise.
 pub const CELL_NOISE: f32 = 256.0 / 255.0;
-/// What is left of a region's distance from middle grey, and of its tint, noise included.
-pub const TONE: f32 = 0.6;
+/// What is left of a region's distance from middle grey, noise included.
+pub const TONE: f32 = 0.45;
+/// What is left of a region's tint, noise included.
+pub const TINT: f32 = 0.4;
 /// What is left of each cell's distance from its region's brightness, noise included.
-pub const RELIEF: f32 = 0.25;
+pub const RELIEF: f32 = 0.2;
 
 /// A region's grid.
 #[derive(Debug, Clone, PartialEq)]
@@ -148,7 +150,7 @@ pub fn reliefs(cells: &[f32], noise: &mut Noise) -> Vec<f32> {
 /// A distance from grey as it is drawn.
 #[must_use]
 pub fn tint(distance: f32, most: f32, step: f32, noise: &mut Noise) -> f32 {
-    level(TONE * (distance + noise.sway(most)), step)
+    level(TINT * (distance + noise.sway(most)), step)
 }
 
 fn level(value: f32, step: f32) -> f32 {

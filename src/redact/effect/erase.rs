@@ -11,12 +11,9 @@ pub const GRAIN: f32 = 3.0 / 255.0;
 /// Draws the surface that the region's rim holds over the region.
 pub fn cover<T: Sample>(raster: &mut Raster<'_, T>, region: &Region, noise: &mut Noise) {
     let (channels, colours) = (raster.channels, raster.colours());
-    let surface = Membrane::over(
-        region,
-        (raster.width, raster.height),
-        [0.5; 3],
-        |x, y| raster.colours_at(x, y),
-    );
+    let surface = Membrane::over(region, (raster.width, raster.height), [0.5; 3], |x, y| {
+        raster.colours_at(x, y)
+    });
     let full = T::from_unit(1.0);
     for y in region.bounds.y1..region.bounds.y2 {
         for (x1, x2) in region.spans(y) {
