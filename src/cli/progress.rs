@@ -90,6 +90,9 @@ impl Progress for Teller {
                 shown(outcome)
             ));
         }
+        if let Some(note) = uncertain(outcome) {
+            messages::line(&note);
+        }
         if outcome.film.is_some()
             && let Some((bar, _)) = self
                 .film
@@ -184,6 +187,39 @@ fn plain(outcome: &Outcome) -> String {
         Status::PassedOver => format!("{}: passed over, no picture", shown(outcome)),
         Status::Failed => format!("{}: failed", shown(outcome)),
     }
+}
+
+/// Places that may show a face and are not covered.
+fn uncertain(outcome: &Outcome) -> Option<String> {
+    let record = &outcome.record;
+    let places: Vec<String> = record
+        .uncertain
+        .iter()
+        .take(MOST_NAMES)
+        .map(|f| {
+            let r = &f.rect;
+            format!(
+                "{:.0},{:.0},{:.0},{:.0}",
+                r.x1.max(0.0),
+                r.y1.max(0.0),
+                r.width(),
+                r.height()
+            )
+        })
+        .collect();
+    let more = record.uncertain.len().saturating_sub(MOST_NAMES);
+    let more = if more > 0 {
+        format!(" and {more} more")
+    } else {
+        String::new()
+    };
+    (!places.is_empty()).then(|| {
+        format!(
+            "{}: may show a face at {}{more}; look, and cover it with --cover X,Y,W,H",
+            shown(outcome),
+            places.join(" ")
+        )
+    })
 }
 
 /// What a person should know of a video: its sound, and pixels that were converted.
@@ -282,6 +318,12 @@ pub fn summary(summary: &Summary, detects: bool) -> String {
             "{} without a face, have a look: {}{more}",
             summary.without_faces.len(),
             names.join(", ")
+        ));
+    }
+    if !summary.uncertain.is_empty() {
+        parts.push(format!(
+            "{} may still show a face, as said above",
+            summary.uncertain.len()
         ));
     }
     if summary.skipped > 0 {

@@ -512,3 +512,10 @@ impl Uncovered {
         ))))
     }
 }
+
+/// A picture from samples that are upright already: for pictures that never were in a file. `None` where
+/// there are not as many bytes as the layout asks for.
+#[must_use]
+pub fn from_samples(layout: Layout, data: Vec<u8>, pts: i64) -> Option<Planes> {
+    (data.len() == layout.bytes()).then(|| Planes::new(layout, data, pts, super::Upright(())))
+}

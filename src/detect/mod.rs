@@ -4,6 +4,7 @@
 //! ([`model`], [`session`]), its outputs become boxes ([`family`]), the boxes that pass the
 //! [`rule`] are brought back to the picture and joined to faces ([`merge`]).
 
+pub mod again;
 pub mod family;
 pub mod manifest;
 pub mod merge;

@@ -76,11 +76,27 @@ pub enum Task {
         preview: bool,
         /// Seed of the noise, for tests; `None` draws it from the system.
         seed: Option<u64>,
+        /// How much of the usual noise blur and pixelate get, 0 to 1; less than 1 is weak.
+        noise: f32,
+        /// How the covered picture is searched again; only where faces are searched for at all, and
+        /// not in videos.
+        recheck: Option<Recheck>,
+        /// Make the sensor's pattern fainter; photos only.
+        scramble: bool,
         /// What counts for videos only.
         video: VideoOptions,
     },
     /// Look for faces only.
     Detect,
+}
+
+/// How a covered picture is searched again for faces that are still to be seen.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Recheck {
+    /// What counts as a face then, by heights in the reduced copy that is searched: it is covered too.
+    pub rule: detect::rule::Rule,
+    /// What is named for a person to look at.
+    pub uncertain: detect::rule::Rule,
 }
 
 /// Where faces come from.
@@ -135,6 +151,8 @@ pub struct Summary {
     pub faces: usize,
     /// Those without any face or place, by name.
     pub without_faces: Vec<PathBuf>,
+    /// Those with something that may be a face and was not covered, by name.
+    pub uncertain: Vec<PathBuf>,
     /// Outputs that were there already.
     pub skipped: usize,
     /// Files in folders that are no pictures, links, special files.
@@ -284,6 +302,9 @@ impl Summary {
                 {
                     self.without_faces.push(outcome.source.path().to_path_buf());
                 }
+                if !outcome.record.uncertain.is_empty() {
+                    self.uncertain.push(outcome.source.path().to_path_buf());
+                }
             }
             Status::Skipped => self.skipped += 1,
             Status::PassedOver => self.passed_over += 1,
@@ -317,6 +338,8 @@ impl Outcome {
             height: None,
             faces: Vec::new(),
             places: Vec::new(),
+            again: 0,
+            uncertain: Vec::new(),
             video: None,
             dropped: Vec::new(),
             damage: None,

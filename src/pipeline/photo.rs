@@ -2,19 +2,26 @@
 
 use std::path::Path;
 
-use super::{Faces, Outcome, Progress, Shop, Task};
+use super::{Faces, Outcome, Progress, Recheck, Shop, Task};
 use crate::{
     decode::{self, DecodeError, Dropped, Photo},
+    detect,
     discover::{Job, Output},
     encode,
     error::Error,
     face::Face,
     frame::Frame,
     geometry::Rect,
-    redact::{self, Noise},
+    redact::{self, Noise, Redacted},
     report::{Status, names},
     verify, write,
 };
+
+/// Most times that a covered picture is searched again: a face that was hidden by nothing but a bad
+/// look at it is found at once, and covers can make a second one look like a face.
+const ROUNDS: usize = 2;
+/// A box of which this share is covered is not open any more, as in the measuring of exposed faces.
+const COVERED: f32 = 0.8;
 
 /// What came of the steps before writing.
 #[derive(Default)]
@@ -22,6 +29,8 @@ struct Seen {
     size: Option<(u32, u32)>,
     faces: Vec<Face>,
     places: Vec<Rect>,
+    again: usize,
+    uncertain: Vec<Face>,
     dropped: Vec<Dropped>,
     damage: Option<String>,
 }
@@ -66,6 +75,8 @@ impl Shop<'_> {
         }
         record.faces = seen.faces;
         record.places = seen.places;
+        record.again = seen.again;
+        record.uncertain = seen.uncertain;
         record.dropped = seen.dropped;
         record.damage = seen.damage;
         outcome
@@ -103,6 +114,9 @@ impl Shop<'_> {
             places,
             preview,
             seed,
+            noise: strength,
+            recheck,
+            scramble,
             ..
         } = &self.settings.task
         else {
@@ -118,11 +132,20 @@ impl Shop<'_> {
             // Each picture its own noise, whichever worker takes it.
             Some(seed) => Noise::from_seed(seed.wrapping_add(index as u64)),
             None => Noise::new().map_err(failed)?,
-        };
+        }
+        .weakened(*strength);
         let mut covered =
             redact::cover(frame, &rects, places, redact, &mut noise).map_err(failed)?;
+        if let Some(recheck) = recheck {
+            self.recheck(source, &mut covered, redact, &mut noise, recheck, seen)?;
+            go_on(progress)?;
+        }
         if *preview {
+            let rects: Vec<Rect> = seen.faces.iter().map(|f| f.rect).collect();
             covered.outline(&rects);
+        }
+        if *scramble {
+            covered.scramble(&mut noise);
         }
         // A pipe or a file that changed since the plan was made: its own format then.
         let format = job.format.unwrap_or(format);
@@ -159,6 +182,56 @@ impl Shop<'_> {
             path: shown.into(),
             source,
         })
+    }
+
+    /// Searches the covered picture again, covers what is found, names what may be a face.
+    ///
+    /// The pixels are those that are encoded next: what a decoder makes of them differs by less than
+    /// what separates a face from none.
+    fn recheck(
+        &self,
+        source: &Path,
+        covered: &mut Redacted,
+        options: &redact::Options,
+        noise: &mut Noise,
+        how: &Recheck,
+        seen: &mut Seen,
+    ) -> Result<(), Error> {
+        let Faces::Search(detector, search) = &self.settings.faces else {
+            return Ok(());
+        };
+        for _ in 0..ROUNDS {
+            let look = detect::Options {
+                rule: how.uncertain,
+                ..*search
+            };
+            let found = detector.again(covered.pixels(), &look);
+            let mut open = found.map_err(|e| Error::Detect {
+                path: source.into(),
+                source: e,
+            })?;
+            open.retain(|f| covered.share(&f.rect) < COVERED);
+            let (sure, unsure): (Vec<Face>, Vec<Face>) = open.into_iter().partition(|f| {
+                let height = f.rect.height() / detect::again::REDUCTION as f32;
+                f.score >= how.rule.threshold(height)
+            });
+            seen.uncertain = unsure;
+            if sure.is_empty() {
+                break;
+            }
+            let rects: Vec<Rect> = sure.iter().map(|f| f.rect).collect();
+            covered
+                .more(&rects, options, noise)
+                .map_err(|e| Error::Redact {
+                    path: source.into(),
+                    source: e,
+                })?;
+            seen.again += sure.len();
+            seen.faces.extend(sure);
+            // What the new covers hide is no longer in doubt.
+            seen.uncertain.retain(|f| covered.share(&f.rect) < COVERED);
+        }
+        Ok(())
     }
 
     /// An input that was no photo when the names were settled, and is one now.

@@ -334,6 +334,8 @@ impl Shop<'_> {
             redact,
             places,
             seed,
+            noise: strength,
+            scramble,
             video,
             ..
         } = &self.settings.task
@@ -368,8 +370,14 @@ impl Shop<'_> {
         let noise = match seed {
             Some(seed) => Noise::from_seed(seed.wrapping_add(index as u64)),
             None => Noise::new().map_err(covered)?,
-        };
+        }
+        .weakened(*strength);
         let mut cover = ClipCover::new(redact, known.clip.colours(), noise).map_err(covered)?;
+        if *scramble {
+            return Err(failed(StreamError::Failed(
+                "is a video, and --scramble is for photos; leave --scramble out".into(),
+            )));
+        }
         let audio =
             video.audio != crate::sound::Audio::Drop && !known.clip.probe().audio.is_empty();
         let mut pictures = known.clip.planes(audio).map_err(failed)?;

@@ -50,6 +50,12 @@ pub struct Record {
     /// Places that a person named, covered as well.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub places: Vec<Rect>,
+    /// How many of the faces were found only when the covered picture was searched again.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub again: usize,
+    /// What may be a face and was not covered, for a person to look at; best first.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub uncertain: Vec<Face>,
     /// What of the file the output does not hold.
     pub dropped: Vec<Dropped>,
     /// What was wrong with the file and was let pass.
@@ -58,6 +64,11 @@ pub struct Record {
     /// Why nothing was written.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref)]
+const fn is_zero(n: &usize) -> bool {
+    *n == 0
 }
 
 /// A video in numbers.
