@@ -103,6 +103,9 @@ pub struct Cover {
         help_heading = "Videos"
     )]
     pub codec: Option<CodecName>,
+    /// Cover the clips of motion photos too, as NAME.mp4 [default: drop them]
+    #[arg(long, conflicts_with = "boxes", help_heading = "Videos")]
+    pub keep_motion: bool,
     /// Quality of videos, lower is better [default: 20 for h264]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(0..=63), help_heading = "Videos")]
     pub crf: Option<u8>,

@@ -13,9 +13,10 @@ use std::{
 use indicatif::{ProgressBar, ProgressStyle};
 use unface::{
     Progress, ShownPath, Summary,
+    decode::MOTION,
     discover::{Job, Output},
     pipeline::{Outcome, Pass},
-    report::Status,
+    report::{Record, Status},
 };
 
 use super::{boxes_lines, messages};
@@ -168,7 +169,7 @@ fn plain(outcome: &Outcome) -> String {
                 format!(" → {}", ShownPath(PathBuf::from(o)))
             });
             format!(
-                "{}: {}{output}",
+                "{}: {}{output}{}{}",
                 shown(outcome),
                 record.video.as_ref().map_or_else(
                     || count(record.faces.len(), "face"),
@@ -177,13 +178,46 @@ fn plain(outcome: &Outcome) -> String {
                         count(v.tracks, "face"),
                         count(v.frames, "frame")
                     )
-                )
+                ),
+                motion(record),
+                dropped(record),
             )
         }
         Status::Skipped => format!("{}: skipped, its output is there", shown(outcome)),
         Status::PassedOver => format!("{}: passed over, no picture", shown(outcome)),
         Status::Failed => format!("{}: failed", shown(outcome)),
     }
+}
+
+/// The clip of a motion photo that was covered.
+fn motion(record: &Record) -> String {
+    record.motion.as_ref().map_or_else(String::new, |m| {
+        format!(
+            "; motion video: {} in {} → {}",
+            count(m.facts.tracks, "face"),
+            count(m.facts.frames, "frame"),
+            ShownPath(PathBuf::from(&m.output))
+        )
+    })
+}
+
+/// What was in the file and is not in the output; what weighs something with its size.
+fn dropped(record: &Record) -> String {
+    const HEAVY: u64 = 10_000;
+    let mut parts: Vec<_> = record.dropped.iter().collect();
+    parts.sort_by_key(|d| d.kind != MOTION);
+    let parts: Vec<_> = parts
+        .into_iter()
+        .map(|d| match d.bytes {
+            0..HEAVY => d.kind.clone(),
+            n @ HEAVY..1_000_000 => format!("{} {} kB", d.kind, n / 1000),
+            n => format!("{} {:.1} MB", d.kind, n as f64 / 1e6),
+        })
+        .collect();
+    if parts.is_empty() {
+        return String::new();
+    }
+    format!("; dropped: {}", parts.join(", "))
 }
 
 /// What a person should know of a video: its sound, and pixels that were converted.
@@ -282,6 +316,12 @@ pub fn summary(summary: &Summary, detects: bool) -> String {
             "{} without a face, have a look: {}{more}",
             summary.without_faces.len(),
             names.join(", ")
+        ));
+    }
+    if summary.motion > 0 && !detects {
+        parts.push(format!(
+            "{} dropped, --keep-motion covers them too",
+            count(summary.motion, "motion video")
         ));
     }
     if summary.skipped > 0 {

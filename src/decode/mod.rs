@@ -8,6 +8,8 @@
 //! What can't be noticed: a flipped bit inside a JPEG's data that happens to give another valid
 //! picture of the same length.
 
+mod behind;
+mod bmff;
 mod bmp;
 pub mod clip;
 mod colour;
@@ -21,11 +23,15 @@ mod sniff;
 mod tiff;
 mod webp;
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::{
+    ops::Range,
+    panic::{AssertUnwindSafe, catch_unwind},
+};
 
 use image::{ColorType, DynamicImage, ImageBuffer};
 
 use crate::{format::Format, frame::Frame};
+pub use behind::MOTION;
 use orientation::Gathered;
 pub use sniff::{HEAD, Kind, sniff};
 
@@ -102,6 +108,8 @@ pub struct Photo {
     pub lossless: bool,
     /// What else the file held.
     pub dropped: Vec<Dropped>,
+    /// The clip of a motion photo: where it lies in the file.
+    pub motion: Option<Range<usize>>,
     /// What is wrong with the file, where `allow_damaged` let it pass.
     pub damage: Option<String>,
 }
@@ -200,6 +208,7 @@ fn decode(bytes: &[u8], options: &Options) -> Result<Photo, DecodeError> {
         format,
         lossless,
         dropped: gathered.dropped,
+        motion: gathered.motion,
         damage: stored.damage,
     })
 }

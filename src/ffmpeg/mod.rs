@@ -424,6 +424,30 @@ pub fn damaged(error: StreamError) -> StreamError {
     }
 }
 
+/// A file in memory alone, for a child to read: what is in it goes to no disk.
+///
+/// # Errors
+/// When there is no memory, or the system has no such files.
+#[cfg(target_os = "linux")]
+pub fn in_memory(bytes: &[u8]) -> std::io::Result<File> {
+    use rustix::fs::{MemfdFlags, memfd_create};
+    let mut file = File::from(memfd_create("unface", MemfdFlags::CLOEXEC)?);
+    std::io::Write::write_all(&mut file, bytes)?;
+    std::io::Seek::rewind(&mut file)?;
+    Ok(file)
+}
+
+/// A file in memory alone, for a child to read: what is in it goes to no disk.
+///
+/// # Errors
+/// Always: this system has no such files.
+#[cfg(not(target_os = "linux"))]
+pub fn in_memory(_bytes: &[u8]) -> std::io::Result<File> {
+    Err(std::io::Error::other(
+        "only Linux has files in memory; uncovered pictures are written to no disk",
+    ))
+}
+
 /// A larger pipe, where the system can: fewer switches between the processes.
 #[cfg(target_os = "linux")]
 fn wide(pipe: &impl std::os::fd::AsFd) {

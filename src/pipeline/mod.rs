@@ -2,6 +2,7 @@
 
 mod check;
 mod crew;
+mod motion;
 mod photo;
 mod video;
 
@@ -143,6 +144,8 @@ pub struct Summary {
     pub failed: usize,
     /// Why they failed, and how many for that reason; most frequent first.
     pub causes: Vec<(String, usize)>,
+    /// Photos whose clips were dropped.
+    pub motion: usize,
     /// A person stopped the run.
     pub interrupted: bool,
     /// The reader of standard output went away.
@@ -276,7 +279,10 @@ impl Summary {
         match outcome.record.status {
             Status::Done => {
                 self.done += 1;
-                let tracks = outcome.record.video.as_ref().map_or(0, |v| v.tracks);
+                let clip = outcome.record.motion.as_ref().map_or(0, |m| m.facts.tracks);
+                let tracks = outcome.record.video.as_ref().map_or(0, |v| v.tracks) + clip;
+                let moved = |d: &decode::Dropped| d.kind == decode::MOTION;
+                self.motion += usize::from(outcome.record.dropped.iter().any(moved));
                 self.faces += outcome.record.faces.len() + tracks;
                 if outcome.record.faces.is_empty()
                     && tracks == 0
@@ -320,6 +326,7 @@ impl Outcome {
             video: None,
             dropped: Vec::new(),
             damage: None,
+            motion: None,
             error: None,
         };
         Self {

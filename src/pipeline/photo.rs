@@ -12,7 +12,7 @@ use crate::{
     frame::Frame,
     geometry::Rect,
     redact::{self, Noise},
-    report::{Status, names},
+    report::{Motion, Status, names},
     verify, write,
 };
 
@@ -24,6 +24,7 @@ struct Seen {
     places: Vec<Rect>,
     dropped: Vec<Dropped>,
     damage: Option<String>,
+    motion: Option<Motion>,
 }
 
 impl Shop<'_> {
@@ -68,6 +69,7 @@ impl Shop<'_> {
         record.places = seen.places;
         record.dropped = seen.dropped;
         record.damage = seen.damage;
+        record.motion = seen.motion;
         outcome
     }
 
@@ -84,14 +86,16 @@ impl Shop<'_> {
             path: source.into(),
             source: e,
         })?;
-        drop(bytes);
         let Photo {
             frame,
             format,
             lossless,
             dropped,
+            motion,
             damage,
         } = photo;
+        let clip = self.clip(job, &bytes, motion)?;
+        drop(bytes);
         seen.size = Some((frame.width(), frame.height()));
         (seen.dropped, seen.damage) = (dropped, damage);
         go_on(progress)?;
@@ -143,6 +147,10 @@ impl Shop<'_> {
         let (width, height) = (covered.width(), covered.height());
         drop(covered);
         go_on(progress)?;
+        // Before the still: where the clip fails, nothing of this input is written.
+        if let Some(clip) = clip {
+            seen.motion = self.motion(index, job, clip, progress, &mut seen.dropped)?;
+        }
         let check = |written: &[u8]| verify::check(written, format, width, height);
         match target {
             Some(path) => {

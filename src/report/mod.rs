@@ -55,9 +55,22 @@ pub struct Record {
     /// What was wrong with the file and was let pass.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub damage: Option<String>,
+    /// For a motion photo: its clip, where that was covered as well.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub motion: Option<Motion>,
     /// Why nothing was written.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
+}
+
+/// The clip of a motion photo that was covered and written as a file of its own.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Motion {
+    /// Its output.
+    pub output: String,
+    /// What became of it over time.
+    #[serde(flatten)]
+    pub facts: VideoFacts,
 }
 
 /// A video in numbers.
