@@ -81,8 +81,8 @@ impl Progress for Teller {
 
     fn finished(&self, outcome: &Outcome) -> io::Result<()> {
         let record = &outcome.record;
-        let faces =
-            self.faces.fetch_add(record.faces.len(), Ordering::Relaxed) + record.faces.len();
+        let found = record.faces();
+        let faces = self.faces.fetch_add(found, Ordering::Relaxed) + found;
         if let Some(error) = &outcome.error {
             messages::error(&error.to_string());
         } else if let Some(damage) = &record.damage {
@@ -172,7 +172,7 @@ fn plain(outcome: &Outcome) -> String {
                 "{}: {}{output}{}{}",
                 shown(outcome),
                 record.video.as_ref().map_or_else(
-                    || count(record.faces.len(), "face"),
+                    || on_pages(record),
                     |v| format!(
                         "{} in {}",
                         count(v.tracks, "face"),
@@ -186,6 +186,14 @@ fn plain(outcome: &Outcome) -> String {
         Status::Skipped => format!("{}: skipped, its output is there", shown(outcome)),
         Status::PassedOver => format!("{}: passed over, no picture", shown(outcome)),
         Status::Failed => format!("{}: failed", shown(outcome)),
+    }
+}
+
+fn on_pages(record: &Record) -> String {
+    let faces = count(record.faces(), "face");
+    match record.pages.len() {
+        0 => faces,
+        n => format!("{faces} on {} pages", n + 1),
     }
 }
 

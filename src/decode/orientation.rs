@@ -34,7 +34,9 @@ impl Gathered {
 
     /// Notes what a TIFF file, read as an EXIF block, holds; not its orientation.
     pub(super) fn exif_of(&mut self, file: &[u8]) {
-        let exif = super::exif::read(file);
+        let mut exif = super::exif::read(file);
+        // A second directory is a page here.
+        exif.holds.retain(|what| *what != "thumbnail");
         if !exif.holds.is_empty() {
             self.drop(format!("tags ({})", exif.holds.join(", ")), 0);
         }

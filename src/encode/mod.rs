@@ -38,6 +38,9 @@ pub enum EncodeError {
     /// The format's offsets reach no further than 4 GiB.
     #[error("needs more than the 4 GiB that {0} can hold; use --format png")]
     TooLong(Format),
+    /// The format holds one picture.
+    #[error("has {0} pages and {1} holds one; use --format tiff")]
+    Pages(usize, Format),
     /// An encoder's complaint.
     #[error("can't be encoded ({0}); use another --format, and report this as a bug")]
     Encoder(String),
@@ -85,10 +88,29 @@ pub fn encode(
         Format::Jpeg => jpeg(pixels, options.quality),
         Format::Png => png(pixels),
         Format::WebP => webp::encode(pixels, options),
-        Format::Tiff => tiff::encode(pixels),
+        Format::Tiff => tiff::encode(&[pixels]),
         Format::Bmp => bmp::encode(pixels),
         Format::Gif => gif::encode(pixels),
         Format::Mp4 | Format::WebM => Err(EncodeError::Kind(format)),
+    }
+}
+
+/// Encodes covered pages, one picture at least.
+///
+/// # Errors
+/// [`EncodeError`]; TIFF alone holds several.
+pub fn encode_pages(
+    pages: &[Redacted],
+    format: Format,
+    options: &Options,
+) -> Result<Vec<u8>, EncodeError> {
+    match pages {
+        [one] => encode(one, format, options),
+        _ if format == Format::Tiff => {
+            let pixels: Vec<_> = pages.iter().map(Redacted::pixels).collect();
+            tiff::encode(&pixels)
+        }
+        _ => Err(EncodeError::Pages(pages.len(), format)),
     }
 }
 

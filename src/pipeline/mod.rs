@@ -283,11 +283,9 @@ impl Summary {
                 let tracks = outcome.record.video.as_ref().map_or(0, |v| v.tracks) + clip;
                 let moved = |d: &decode::Dropped| d.kind == decode::MOTION;
                 self.motion += usize::from(outcome.record.dropped.iter().any(moved));
-                self.faces += outcome.record.faces.len() + tracks;
-                if outcome.record.faces.is_empty()
-                    && tracks == 0
-                    && outcome.record.places.is_empty()
-                {
+                let found = outcome.record.faces() + tracks;
+                self.faces += found;
+                if found == 0 && outcome.record.places.is_empty() {
                     self.without_faces.push(outcome.source.path().to_path_buf());
                 }
             }
@@ -323,6 +321,7 @@ impl Outcome {
             height: None,
             faces: Vec::new(),
             places: Vec::new(),
+            pages: Vec::new(),
             video: None,
             dropped: Vec::new(),
             damage: None,

@@ -9,10 +9,11 @@ use crate::{
     encode,
     error::Error,
     face::Face,
+    format::Format,
     frame::Frame,
     geometry::Rect,
     redact::{self, Noise},
-    report::{Motion, Status, names},
+    report::{Motion, Page, Status, names},
     verify, write,
 };
 
@@ -21,6 +22,7 @@ use crate::{
 struct Seen {
     size: Option<(u32, u32)>,
     faces: Vec<Face>,
+    pages: Vec<Page>,
     places: Vec<Rect>,
     dropped: Vec<Dropped>,
     damage: Option<String>,
@@ -67,6 +69,7 @@ impl Shop<'_> {
         }
         record.faces = seen.faces;
         record.places = seen.places;
+        record.pages = seen.pages;
         record.dropped = seen.dropped;
         record.damage = seen.damage;
         record.motion = seen.motion;
@@ -88,6 +91,7 @@ impl Shop<'_> {
         })?;
         let Photo {
             frame,
+            further,
             format,
             lossless,
             dropped,
@@ -99,7 +103,24 @@ impl Shop<'_> {
         seen.size = Some((frame.width(), frame.height()));
         (seen.dropped, seen.damage) = (dropped, damage);
         go_on(progress)?;
-        seen.faces = self.faces(source, &frame)?;
+        // A pipe or a file that changed since the plan was made: its own format then.
+        let format = job.format.unwrap_or(format);
+        let several = !further.is_empty();
+        if several && format != Format::Tiff && matches!(self.settings.task, Task::Cover { .. }) {
+            return Err(Error::Encode {
+                path: source.into(),
+                source: encode::EncodeError::Pages(1 + further.len(), format),
+            });
+        }
+        seen.faces = self.faces(source, several.then_some(1), &frame)?;
+        for (i, page) in further.iter().enumerate() {
+            go_on(progress)?;
+            seen.pages.push(Page {
+                width: page.width(),
+                height: page.height(),
+                faces: self.faces(source, Some(i + 2), page)?,
+            });
+        }
         go_on(progress)?;
         let Task::Cover {
             redact,
@@ -113,7 +134,6 @@ impl Shop<'_> {
             return Ok(());
         };
         seen.places.clone_from(places);
-        let rects: Vec<Rect> = seen.faces.iter().map(|f| f.rect).collect();
         let failed = |source| Error::Redact {
             path: job.source.path().into(),
             source,
@@ -123,13 +143,20 @@ impl Shop<'_> {
             Some(seed) => Noise::from_seed(seed.wrapping_add(index as u64)),
             None => Noise::new().map_err(failed)?,
         };
-        let mut covered =
-            redact::cover(frame, &rects, places, redact, &mut noise).map_err(failed)?;
-        if *preview {
-            covered.outline(&rects);
+        let mut covered = Vec::with_capacity(1 + further.len());
+        let faces = seen.pages.iter().map(|p| &p.faces);
+        for (frame, faces) in std::iter::once(frame)
+            .chain(further)
+            .zip(std::iter::once(&seen.faces).chain(faces))
+        {
+            let rects: Vec<Rect> = faces.iter().map(|f| f.rect).collect();
+            let mut page =
+                redact::cover(frame, &rects, places, redact, &mut noise).map_err(failed)?;
+            if *preview {
+                page.outline(&rects);
+            }
+            covered.push(page);
         }
-        // A pipe or a file that changed since the plan was made: its own format then.
-        let format = job.format.unwrap_or(format);
         let (target, shown) = match &job.output {
             Some(Output::File(path)) => (Some(path.as_path()), path.as_path()),
             Some(Output::Stdout) => (None, Path::new("standard output")),
@@ -140,18 +167,18 @@ impl Shop<'_> {
             lossless,
         };
         let encoded =
-            encode::encode(&covered, format, &options).map_err(|source| Error::Encode {
+            encode::encode_pages(&covered, format, &options).map_err(|source| Error::Encode {
                 path: shown.into(),
                 source,
             })?;
-        let (width, height) = (covered.width(), covered.height());
+        let sizes: Vec<_> = covered.iter().map(|c| (c.width(), c.height())).collect();
         drop(covered);
         go_on(progress)?;
         // Before the still: where the clip fails, nothing of this input is written.
         if let Some(clip) = clip {
             seen.motion = self.motion(index, job, clip, progress, &mut seen.dropped)?;
         }
-        let check = |written: &[u8]| verify::check(written, format, width, height);
+        let check = |written: &[u8]| verify::check_pages(written, format, &sizes);
         match target {
             Some(path) => {
                 self.sweep(write::folder_of(path));
@@ -178,7 +205,8 @@ impl Shop<'_> {
         }
     }
 
-    fn faces(&self, source: &Path, frame: &Frame) -> Result<Vec<Face>, Error> {
+    /// Faces in a picture, or on a page of it, counted from 1.
+    fn faces(&self, source: &Path, page: Option<usize>, frame: &Frame) -> Result<Vec<Face>, Error> {
         let failed = |e| Error::Detect {
             path: source.into(),
             source: e,
@@ -187,7 +215,7 @@ impl Shop<'_> {
             Faces::Search(detector, options) => detector.faces(frame, options).map_err(failed),
             Faces::Raw(detector, raw) => detector.raw(frame, raw).map_err(failed),
             Faces::Given(boxes) => boxes
-                .of(source, frame.width(), frame.height())
+                .of(source, page, (frame.width(), frame.height()))
                 .map_err(|e| Error::Boxes {
                     path: source.into(),
                     source: e,

@@ -44,6 +44,9 @@ pub struct Record {
     pub height: Option<u32>,
     /// Faces, best first.
     pub faces: Vec<Face>,
+    /// Further pages, where there are any.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub pages: Vec<Page>,
     /// For a video: what became of it over time.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub video: Option<VideoFacts>,
@@ -61,6 +64,26 @@ pub struct Record {
     /// Why nothing was written.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
+}
+
+impl Record {
+    /// Number of faces on all pages of a picture.
+    #[must_use]
+    pub fn faces(&self) -> usize {
+        let further = self.pages.iter().map(|p| p.faces.len());
+        self.faces.len() + further.sum::<usize>()
+    }
+}
+
+/// A further page of a picture of several.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Page {
+    /// Width of the upright page in pixels.
+    pub width: u32,
+    /// Height of the upright page in pixels.
+    pub height: u32,
+    /// Faces on it, best first.
+    pub faces: Vec<Face>,
 }
 
 /// The clip of a motion photo that was covered and written as a file of its own.
