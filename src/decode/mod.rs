@@ -15,6 +15,7 @@ pub mod clip;
 mod colour;
 mod exif;
 mod gif;
+mod heif;
 mod ifd;
 mod jpeg;
 mod orientation;
@@ -129,6 +130,12 @@ pub enum DecodeError {
     /// A kind that is not read.
     #[error("is {0}, which unface does not read; convert it to JPEG or PNG first")]
     Unsupported(String),
+    /// ffmpeg is missing.
+    #[error(
+        "is a HEIF or AVIF picture, and ffmpeg, which decodes them, is not installed; install ffmpeg 5.1 or newer (Debian, Ubuntu: apt install ffmpeg; \
+         Fedora: dnf install ffmpeg; macOS: brew install ffmpeg; Windows: winget install ffmpeg), or make a JPEG of it"
+    )]
+    Needs,
     /// What a camera's sensor gave, not yet a picture.
     #[error(
         "is {0}, which has to be developed first; make a JPEG of it, as with `darktable-cli PHOTO OUT.jpg` or RawTherapee, and name that"
@@ -184,6 +191,9 @@ pub fn photo(bytes: &[u8], options: &Options) -> Result<Photo, DecodeError> {
 fn decode(bytes: &[u8], options: &Options) -> Result<Photo, DecodeError> {
     let format = match sniff(&bytes[..bytes.len().min(HEAD)]) {
         Kind::Photo(format) => format,
+        Kind::Heif(format) => {
+            return finished(vec![heif::decode(bytes, options)?], format, false, options);
+        }
         Kind::Video(name, _) => return Err(DecodeError::Piped(with_article(name))),
         Kind::Unsupported(name) if name.contains("raw picture") => {
             return Err(DecodeError::Raw(with_article(name)));
@@ -205,6 +215,16 @@ fn decode(bytes: &[u8], options: &Options) -> Result<Photo, DecodeError> {
         // No file is sniffed as a photo of these.
         Format::Mp4 | Format::WebM => return Err(DecodeError::NotMedia),
     };
+    finished(stored, format, lossless, options)
+}
+
+/// Pages as stored → the photo that a viewer would show.
+fn finished(
+    stored: Vec<Stored>,
+    format: Format,
+    lossless: bool,
+    options: &Options,
+) -> Result<Photo, DecodeError> {
     let mut frames = Vec::with_capacity(stored.len());
     let mut all = Gathered::default();
     let mut damage = None;
@@ -319,10 +339,17 @@ fn clear_hidden(pixels: &mut DynamicImage) {
     }
 }
 
+/// Whether a photo is decoded by `ffmpeg`, a process of its own; `head` as for [`sniff`].
+#[must_use]
+pub fn by_ffmpeg(head: &[u8]) -> bool {
+    matches!(sniff(head), Kind::Heif(_))
+}
+
 /// Width, height and bytes a decoded pixel by the header alone, for planning memory.
 #[must_use]
 pub fn dimensions(bytes: &[u8]) -> Option<(u32, u32, u8)> {
     match sniff(&bytes[..bytes.len().min(HEAD)]) {
+        Kind::Heif(_) => heif::size(bytes),
         Kind::Photo(Format::Png) => png::size(bytes),
         Kind::Photo(Format::WebP) => webp::size(bytes),
         Kind::Photo(Format::Tiff) => tiff::size(bytes),

@@ -32,6 +32,13 @@ impl Gathered {
         self.drop(what, whole);
     }
 
+    /// Notes an EXIF block of a file in which its orientation has no say.
+    pub(super) fn told(&mut self, block: &[u8], whole: u64) {
+        let orientations = std::mem::take(&mut self.exif);
+        self.exif(block, whole);
+        self.exif = orientations;
+    }
+
     /// Notes what a TIFF file, read as an EXIF block, holds; not its orientation.
     pub(super) fn exif_of(&mut self, file: &[u8]) {
         let mut exif = super::exif::read(file);

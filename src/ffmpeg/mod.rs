@@ -369,6 +369,48 @@ impl Programs {
         Ok((child, pipe))
     }
 
+    /// Starts a decoder of coded pictures that come as a `stream` through a pipe; `filters` end with
+    /// the kind of pixels, which come without any container.
+    ///
+    /// # Errors
+    /// When it can't be started.
+    pub fn pictures(
+        &self,
+        demuxer: &str,
+        damaged: bool,
+        stream: Vec<u8>,
+        filters: &str,
+    ) -> Result<(Running, ChildStdout), StreamError> {
+        let mut args: Vec<OsString> = words([
+            "-nostdin",
+            "-hide_banner",
+            "-v",
+            "error",
+            "-protocol_whitelist",
+            "pipe",
+        ])
+        .collect();
+        if !damaged {
+            args.extend(words(["-xerror", "-err_detect", "explode"]));
+        }
+        args.extend(words(["-f", demuxer, "-i", "pipe:0", "-map", "0:v:0"]));
+        args.extend(words(["-vf", filters, "-noautoscale"]));
+        args.extend(words(["-fps_mode", "passthrough"]));
+        args.extend(words(["-f", "rawvideo", "pipe:1"]));
+        let (stdin, stdout) = (Stdio::piped(), Stdio::piped());
+        let mut child = start(&self.ffmpeg, "ffmpeg", args, stdin, stdout)?;
+        let no_pipe = || StreamError::Pipe("no pipe".into());
+        let mut to = child.stdin().ok_or_else(no_pipe)?;
+        let from = child.stdout().ok_or_else(no_pipe)?;
+        wide(&to);
+        wide(&from);
+        // Ends when all is written, or when the child does.
+        std::thread::spawn(move || {
+            let _ = std::io::Write::write_all(&mut to, &stream);
+        });
+        Ok((child, from))
+    }
+
     /// Starts an encoder that takes NUT and writes into `output`.
     ///
     /// # Errors

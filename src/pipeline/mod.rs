@@ -375,7 +375,7 @@ fn format_of(source: &Source, stdin: Option<&Vec<u8>>) -> Option<crate::Format> 
         Source::File(_) => kind_of(source),
     };
     match kind? {
-        decode::Kind::Photo(format) => Some(format),
+        decode::Kind::Photo(format) | decode::Kind::Heif(format) => Some(format),
         decode::Kind::Video(_, demuxer) if *source != Source::Stdin => {
             let webm = demuxer == "matroska"
                 && head_of(source).is_some_and(|h| h.windows(4).take(64).any(|w| w == b"webm"));
