@@ -213,7 +213,7 @@ fn decode(bytes: &[u8], options: &Options) -> Result<Photo, DecodeError> {
         Format::Bmp => (vec![bmp::decode(bytes, options)?], true),
         Format::Gif => (vec![gif::decode(bytes, options)?], true),
         // No file is sniffed as a photo of these.
-        Format::Mp4 | Format::WebM => return Err(DecodeError::NotMedia),
+        Format::Avif | Format::Mp4 | Format::WebM => return Err(DecodeError::NotMedia),
     };
     finished(stored, format, lossless, options)
 }

@@ -132,7 +132,7 @@ pub fn sniff(head: &[u8]) -> Kind {
 
 /// Pictures in boxes that are read, and what they become.
 const HEIFS: [(&str, Format); 3] = [
-    ("AVIF picture", Format::Jpeg),
+    ("AVIF picture", Format::Avif),
     ("HEIC picture", Format::Jpeg),
     ("HEIF picture", Format::Jpeg),
 ];

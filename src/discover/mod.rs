@@ -124,7 +124,7 @@ pub enum DiscoverError {
     SeveralIntoOne,
     /// `-o FILE` with a suffix that is no format.
     #[error(
-        "{0}: its suffix names no format; use .jpg, .png, .webp, .tif, .bmp or .gif, or end it with / for a folder"
+        "{0}: its suffix names no format; use .jpg, .png, .webp, .tif, .bmp, .gif or .avif, or end it with / for a folder"
     )]
     Suffix(ShownPath),
     /// An output of an earlier run was named.

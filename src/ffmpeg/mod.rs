@@ -369,17 +369,16 @@ impl Programs {
         Ok((child, pipe))
     }
 
-    /// Starts a decoder of coded pictures that come as a `stream` through a pipe; `filters` end with
-    /// the kind of pixels, which come without any container.
+    /// Starts a conversion of pictures from pipe to pipe: `input` and `output` say how the `stream`
+    /// that goes in is to be read, and what is to come out.
     ///
     /// # Errors
     /// When it can't be started.
-    pub fn pictures(
+    pub fn through(
         &self,
-        demuxer: &str,
-        damaged: bool,
+        input: &[&str],
         stream: Vec<u8>,
-        filters: &str,
+        output: &[&str],
     ) -> Result<(Running, ChildStdout), StreamError> {
         let mut args: Vec<OsString> = words([
             "-nostdin",
@@ -390,13 +389,11 @@ impl Programs {
             "pipe",
         ])
         .collect();
-        if !damaged {
-            args.extend(words(["-xerror", "-err_detect", "explode"]));
-        }
-        args.extend(words(["-f", demuxer, "-i", "pipe:0", "-map", "0:v:0"]));
-        args.extend(words(["-vf", filters, "-noautoscale"]));
+        args.extend(input.iter().map(OsString::from));
+        args.extend(words(["-i", "pipe:0", "-map", "0:v:0", "-noautoscale"]));
         args.extend(words(["-fps_mode", "passthrough"]));
-        args.extend(words(["-f", "rawvideo", "pipe:1"]));
+        args.extend(output.iter().map(OsString::from));
+        args.push("pipe:1".into());
         let (stdin, stdout) = (Stdio::piped(), Stdio::piped());
         let mut child = start(&self.ffmpeg, "ffmpeg", args, stdin, stdout)?;
         let no_pipe = || StreamError::Pipe("no pipe".into());

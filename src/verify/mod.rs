@@ -4,6 +4,7 @@
 //! It shares nothing with the encoders, whose mistakes it is there to notice, and fails closed:
 //! what it does not understand is a leak. It does not look at faces, only at bytes.
 
+mod avif;
 mod bmp;
 mod gif;
 mod jpeg;
@@ -164,6 +165,8 @@ pub fn inspect(bytes: &[u8]) -> Inspection {
         (Some(Format::Gif), gif::inspect(bytes, &mut findings))
     } else if bytes.starts_with(bmp::SIGNATURE) {
         (Some(Format::Bmp), bmp::inspect(bytes, &mut findings))
+    } else if avif::is_avif(bytes) {
+        (Some(Format::Avif), avif::inspect(bytes, &mut findings))
     } else if bytes.get(4..8) == Some(b"ftyp") {
         let film = mp4::inspect(
             &mut std::io::Cursor::new(bytes),

@@ -198,7 +198,7 @@ fn name_others(file: &File, bytes: &[u8], used: &[u32], gathered: &mut Gathered)
         match &part.kind {
             b"free" | b"skip" | b"wide" => gathered.drop("filling", whole),
             b"mpvd" => {
-                gathered.drop(MOTION, whole);
+                gathered.drop(MOTION, part.body.len() as u64);
                 if bmff::file(bytes, part.body.start).is_some() {
                     gathered.clip(part.body.clone());
                 }

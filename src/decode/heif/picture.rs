@@ -191,10 +191,13 @@ impl Reader<'_> {
             });
         }
         let filters = wanted.filters();
-        let damaged = self.options.allow_damaged;
+        let mut input = vec!["-f", coded::demuxer(codec)];
+        if !self.options.allow_damaged {
+            input.splice(0..0, ["-xerror", "-err_detect", "explode"]);
+        }
         let (running, mut pipe) = self
             .programs
-            .pictures(coded::demuxer(codec), damaged, stream, &filters)
+            .through(&input, stream, &["-vf", &filters, "-f", "rawvideo"])
             .map_err(failed)?;
         let mut data = Vec::with_capacity(usize::try_from(all).map_err(|_| broken())?);
         (&mut pipe)
