@@ -22,13 +22,19 @@ struct Part {
 struct Walk<'a> {
     bytes: &'a [u8],
     findings: &'a mut Findings,
+    /// Profile and level of each item, as its configuration has them.
+    configs: Vec<u8>,
 }
 
 /// A part of an item: the item's number and the place of its data.
 type Piece = (u32, Range<usize>);
 
 pub(super) fn inspect(bytes: &[u8], findings: &mut Findings) -> Option<(u32, u32)> {
-    let mut walk = Walk { bytes, findings };
+    let mut walk = Walk {
+        bytes,
+        findings,
+        configs: Vec::new(),
+    };
     let parts = walk.boxes(0..bytes.len(), LeakKind::Trailing);
     walk.exactly(&parts, &[b"ftyp", b"meta", b"mdat"], 0..bytes.len());
     for part in &parts {
@@ -230,7 +236,11 @@ impl Walk<'_> {
                     true
                 }
                 b"colr" => body == b"nclx\0\x01\0\x0D\0\x06\x80",
-                b"av1C" => matches!(body, [0x81, _, _, 0]),
+                b"av1C" => {
+                    self.configs.extend(body.get(1).copied());
+                    // Depth of 8 or 10 bits; colours of a quarter, all or none.
+                    matches!(body, [0x81, _, 0 | 0x40 | 0x0C | 0x4C | 0x1C | 0x5C, 0])
+                }
                 b"auxC" => {
                     alpha = true;
                     body == [&[0; 4], ALPHA].concat()
@@ -274,7 +284,8 @@ impl Walk<'_> {
     /// Every byte of the data belongs to one item, in order, and is a picture of the right size.
     fn data(&mut self, pieces: &[Piece], data: &Range<usize>, shown: (u32, u32)) {
         let mut at = data.start;
-        for (_, place) in pieces {
+        let configs = std::mem::take(&mut self.configs);
+        for ((_, place), config) in pieces.iter().zip(configs) {
             let inside = place.start >= data.start && place.end <= data.end;
             if !inside || place.start != at {
                 let kind = if inside {
@@ -286,7 +297,7 @@ impl Walk<'_> {
                     .add(kind, "data that do not follow each other", place.clone());
             }
             at = at.max(place.end.min(data.end));
-            if inside && let Err((kind, what)) = units(&self.bytes[place.clone()], shown) {
+            if inside && let Err((kind, what)) = units(&self.bytes[place.clone()], shown, config) {
                 self.findings.add(kind, what, place.clone());
             }
         }
@@ -300,7 +311,7 @@ impl Walk<'_> {
 type Fault = (LeakKind, &'static str);
 
 /// One header of a still picture, of the size that is shown, and one frame.
-fn units(mut data: &[u8], shown: (u32, u32)) -> Result<(), Fault> {
+fn units(mut data: &[u8], shown: (u32, u32), config: u8) -> Result<(), Fault> {
     const HEADER: u8 = 1;
     const METADATA: u8 = 5;
     const FRAME: u8 = 6;
@@ -315,6 +326,9 @@ fn units(mut data: &[u8], shown: (u32, u32)) -> Result<(), Fault> {
             _ if kind != due => return Err((LeakKind::Unknown, "units that no picture needs")),
             HEADER if size(unit) != Some(shown) => {
                 return Err((LeakKind::HiddenPixels, "a coded picture of another size"));
+            }
+            HEADER if level(unit) != Some(config) => {
+                return Err((LeakKind::Malformed, "a level that is not the picture's"));
             }
             _ => {}
         }
@@ -346,6 +360,15 @@ fn unit(data: &[u8]) -> Option<(u8, &[u8], &[u8])> {
         }
     }
     None
+}
+
+/// Profile and level in the header of a still picture, as a configuration has them.
+fn level(header: &[u8]) -> Option<u8> {
+    let [first, second, ..] = *header else {
+        return None;
+    };
+    // Three bits of profile, two that say still and reduced, five of level.
+    Some(first & 0xE0 | (first & 7) << 2 | second >> 6)
 }
 
 /// Width and height in the header of a still picture (AV1, 5.5.1).
