@@ -12,7 +12,7 @@ use crate::{
     format::Format,
     frame::Frame,
     geometry::Rect,
-    redact::{self, Noise},
+    redact::{self, Noise, Redacted},
     report::{Motion, Page, Status, names},
     verify, write,
 };
@@ -123,40 +123,14 @@ impl Shop<'_> {
         }
         go_on(progress)?;
         let Task::Cover {
-            redact,
-            quality,
-            places,
-            preview,
-            seed,
-            ..
+            quality, places, ..
         } = &self.settings.task
         else {
             return Ok(());
         };
         seen.places.clone_from(places);
-        let failed = |source| Error::Redact {
-            path: job.source.path().into(),
-            source,
-        };
-        let mut noise = match seed {
-            // Each picture its own noise, whichever worker takes it.
-            Some(seed) => Noise::from_seed(seed.wrapping_add(index as u64)),
-            None => Noise::new().map_err(failed)?,
-        };
-        let mut covered = Vec::with_capacity(1 + further.len());
-        let faces = seen.pages.iter().map(|p| &p.faces);
-        for (frame, faces) in std::iter::once(frame)
-            .chain(further)
-            .zip(std::iter::once(&seen.faces).chain(faces))
-        {
-            let rects: Vec<Rect> = faces.iter().map(|f| f.rect).collect();
-            let mut page =
-                redact::cover(frame, &rects, places, redact, &mut noise).map_err(failed)?;
-            if *preview {
-                page.outline(&rects);
-            }
-            covered.push(page);
-        }
+        let pages = std::iter::once(frame).chain(further);
+        let covered = self.covered(index, source, pages, seen)?;
         let (target, shown) = match &job.output {
             Some(Output::File(path)) => (Some(path.as_path()), path.as_path()),
             Some(Output::Stdout) => (None, Path::new("standard output")),
@@ -194,6 +168,48 @@ impl Shop<'_> {
             path: shown.into(),
             source,
         })
+    }
+
+    /// Covers what was seen on each page.
+    fn covered(
+        &self,
+        index: usize,
+        source: &Path,
+        pages: impl Iterator<Item = Frame>,
+        seen: &Seen,
+    ) -> Result<Vec<Redacted>, Error> {
+        let Task::Cover {
+            redact,
+            places,
+            preview,
+            seed,
+            ..
+        } = &self.settings.task
+        else {
+            return Ok(Vec::new());
+        };
+        let failed = |e| Error::Redact {
+            path: source.into(),
+            source: e,
+        };
+        let mut noise = match seed {
+            // Each picture its own noise, whichever worker takes it.
+            Some(seed) => Noise::from_seed(seed.wrapping_add(index as u64)),
+            None => Noise::new().map_err(failed)?,
+        };
+        let faces = std::iter::once(&seen.faces).chain(seen.pages.iter().map(|p| &p.faces));
+        pages
+            .zip(faces)
+            .map(|(frame, faces)| {
+                let rects: Vec<Rect> = faces.iter().map(|f| f.rect).collect();
+                let mut page = redact::cover(frame, &rects, places, redact, &mut noise)?;
+                if *preview {
+                    page.outline(&rects);
+                }
+                Ok(page)
+            })
+            .collect::<Result<_, _>>()
+            .map_err(failed)
     }
 
     /// An input that was no photo when the names were settled, and is one now.

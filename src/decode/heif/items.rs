@@ -65,7 +65,8 @@ impl Item {
 
     /// Length of its data in bytes.
     pub(super) fn length(&self) -> u64 {
-        self.pieces.iter().map(|p| p.1.len() as u64).sum()
+        let lengths = self.pieces.iter().map(|p| p.1.len() as u64);
+        lengths.fold(0, u64::saturating_add)
     }
 }
 
@@ -200,7 +201,9 @@ impl File {
             let elsewhere = numbers.int(2)? != 0;
             let from = numbers.number(base)?;
             let pieces = numbers.int(2)? as usize;
-            if pieces > MOST_EXTENTS {
+            // Pieces that take no room in the list could be any number of them.
+            let free = offset + length + index == 0;
+            if pieces > if free { 1 } else { MOST_EXTENTS } {
                 return None;
             }
             let inside = method == 1;

@@ -12,6 +12,8 @@ mod coded;
 mod items;
 mod picture;
 
+use std::collections::HashSet;
+
 use image::DynamicImage;
 
 use super::{DecodeError, MOTION, Options, Stored, bmff, gathered_profile, orientation::Gathered};
@@ -48,6 +50,7 @@ pub(super) fn decode(bytes: &[u8], options: &Options) -> Result<Stored, DecodeEr
     }
     let pixels = turned(&file, bytes, primary, pixels, options)?;
     profile(&file, bytes, primary, &mut gathered)?;
+    let used: HashSet<u32> = used.into_iter().collect();
     name_others(&file, bytes, &used, &mut gathered);
     options.allow_metadata(gathered.bytes)?;
     Ok(Stored {
@@ -161,9 +164,9 @@ fn profile(
 }
 
 /// Names what is not in the output. `used`: items that are.
-fn name_others(file: &File, bytes: &[u8], used: &[u32], gathered: &mut Gathered) {
+fn name_others(file: &File, bytes: &[u8], used: &HashSet<u32>, gathered: &mut Gathered) {
     // Tiles go with the grid that is made of them.
-    let tiles: Vec<u32> = file
+    let tiles: HashSet<u32> = file
         .items
         .iter()
         .filter(|i| &i.kind == b"grid")
@@ -173,7 +176,9 @@ fn name_others(file: &File, bytes: &[u8], used: &[u32], gathered: &mut Gathered)
     let others = file.items.iter();
     for item in others.filter(|i| !used.contains(&i.id) && !tiles.contains(&i.id)) {
         let parts = item.refers(b"dimg").iter().filter_map(|id| file.item(*id));
-        let whole = item.length() + parts.map(Item::length).sum::<u64>();
+        let whole = parts
+            .map(Item::length)
+            .fold(item.length(), u64::saturating_add);
         match &item.kind {
             b"Exif" => {
                 gathered.bytes += whole;
@@ -181,7 +186,7 @@ fn name_others(file: &File, bytes: &[u8], used: &[u32], gathered: &mut Gathered)
                 // Four bytes say how much comes before the block itself.
                 let block = Numbers(&data)
                     .int(4)
-                    .and_then(|n| data.get(4 + n as usize..));
+                    .and_then(|n| data.get(4..)?.get(n as usize..));
                 gathered.told(block.unwrap_or_default(), whole);
             }
             b"mime" if item.content.contains("rdf+xml") => {

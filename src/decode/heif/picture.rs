@@ -16,6 +16,9 @@ use crate::ffmpeg::{Programs, StreamError};
 /// Largest side of a picture or tile, in pixels.
 const MOST_SIDE: u32 = 1 << 16;
 
+/// Largest set-up of a codec, in bytes; cameras write about a hundred.
+const MOST_CONFIG: usize = 1 << 14;
+
 /// Properties that need not be known to show a picture, or are followed here.
 const KNOWN: [&[u8; 4]; 17] = [
     b"ispe", b"pixi", b"pasp", b"colr", b"hvcC", b"av1C", b"clap", b"irot", b"imir", b"auxC",
@@ -123,9 +126,11 @@ impl Reader<'_> {
 
     fn config(&self, item: &Item) -> Result<Config, DecodeError> {
         let property = |kind| {
-            self.file
-                .property(self.bytes, item, kind)
-                .ok_or_else(broken)
+            let property = self.file.property(self.bytes, item, kind);
+            match property.ok_or_else(broken)? {
+                long if long.len() > MOST_CONFIG => Err(rare("a large set-up of its codec")),
+                property => Ok(property),
+            }
         };
         match &item.kind {
             b"hvc1" | b"hev1" => Config::hevc(property(b"hvcC")?),
