@@ -23,10 +23,10 @@ pub struct Cover {
     /// Folder, file or - [default: NAME.unface.SUFFIX beside the input]
     #[arg(short, long, value_name = "PATH", help_heading = "Output")]
     pub output: Option<OsString>,
-    /// jpg, png, webp, tiff, bmp or gif [default: the input's]
+    /// jpg, png, webp, tiff, bmp, gif or avif [default: the input's; jpg for HEIC]
     #[arg(long, value_name = "FORMAT", help_heading = "Output")]
     pub format: Option<Format>,
-    /// Quality of JPEG and lossy WebP, 1 to 100
+    /// Quality of JPEG, AVIF and lossy WebP, 1 to 100
     #[arg(long, value_name = "N", default_value_t = unface::encode::DEFAULT_QUALITY, value_parser = clap::value_parser!(u8).range(1..=100), help_heading = "Output")]
     pub quality: u8,
     /// keep, or neutral: names and times that tell nothing
@@ -122,6 +122,9 @@ pub struct Cover {
         help_heading = "Videos"
     )]
     pub codec: Option<CodecName>,
+    /// Cover the clips of motion photos too, as NAME.mp4 [default: drop them]
+    #[arg(long, conflicts_with = "boxes", help_heading = "Videos")]
+    pub keep_motion: bool,
     /// Quality of videos, lower is better [default: 20 for h264]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(0..=63), help_heading = "Videos")]
     pub crf: Option<u8>,

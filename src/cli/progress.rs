@@ -13,9 +13,10 @@ use std::{
 use indicatif::{ProgressBar, ProgressStyle};
 use unface::{
     Progress, ShownPath, Summary,
+    decode::MOTION,
     discover::{Job, Output},
     pipeline::{Outcome, Pass},
-    report::Status,
+    report::{Record, Status},
 };
 
 use super::{boxes_lines, messages};
@@ -80,8 +81,8 @@ impl Progress for Teller {
 
     fn finished(&self, outcome: &Outcome) -> io::Result<()> {
         let record = &outcome.record;
-        let faces =
-            self.faces.fetch_add(record.faces.len(), Ordering::Relaxed) + record.faces.len();
+        let found = record.faces();
+        let faces = self.faces.fetch_add(found, Ordering::Relaxed) + found;
         if let Some(error) = &outcome.error {
             messages::error(&error.to_string());
         } else if let Some(damage) = &record.damage {
@@ -171,16 +172,18 @@ fn plain(outcome: &Outcome) -> String {
                 format!(" → {}", ShownPath(PathBuf::from(o)))
             });
             format!(
-                "{}: {}{output}",
+                "{}: {}{output}{}{}",
                 shown(outcome),
                 record.video.as_ref().map_or_else(
-                    || count(record.faces.len(), "face"),
+                    || on_pages(record),
                     |v| format!(
                         "{} in {}",
                         count(v.tracks, "face"),
                         count(v.frames, "frame")
                     )
-                )
+                ),
+                motion(record),
+                dropped(record),
             )
         }
         Status::Skipped => format!("{}: skipped, its output is there", shown(outcome)),
@@ -220,6 +223,45 @@ fn uncertain(outcome: &Outcome) -> Option<String> {
             places.join(" ")
         )
     })
+}
+
+fn on_pages(record: &Record) -> String {
+    let faces = count(record.faces(), "face");
+    match record.pages.len() {
+        0 => faces,
+        n => format!("{faces} on {} pages", n + 1),
+    }
+}
+
+/// The clip of a motion photo that was covered.
+fn motion(record: &Record) -> String {
+    record.motion.as_ref().map_or_else(String::new, |m| {
+        format!(
+            "; motion video: {} in {} → {}",
+            count(m.facts.tracks, "face"),
+            count(m.facts.frames, "frame"),
+            ShownPath(PathBuf::from(&m.output))
+        )
+    })
+}
+
+/// What was in the file and is not in the output; what weighs something with its size.
+fn dropped(record: &Record) -> String {
+    const HEAVY: u64 = 10_000;
+    let mut parts: Vec<_> = record.dropped.iter().collect();
+    parts.sort_by_key(|d| d.kind != MOTION);
+    let parts: Vec<_> = parts
+        .into_iter()
+        .map(|d| match d.bytes {
+            0..HEAVY => d.kind.clone(),
+            n @ HEAVY..1_000_000 => format!("{} {} kB", d.kind, n / 1000),
+            n => format!("{} {:.1} MB", d.kind, n as f64 / 1e6),
+        })
+        .collect();
+    if parts.is_empty() {
+        return String::new();
+    }
+    format!("; dropped: {}", parts.join(", "))
 }
 
 /// What a person should know of a video: its sound, and pixels that were converted.
@@ -324,6 +366,12 @@ pub fn summary(summary: &Summary, detects: bool) -> String {
         parts.push(format!(
             "{} may still show a face, as said above",
             summary.uncertain.len()
+        ));
+    }
+    if summary.motion > 0 && !detects {
+        parts.push(format!(
+            "{} dropped, --keep-motion covers them too",
+            count(summary.motion, "motion video")
         ));
     }
     if summary.skipped > 0 {

@@ -91,6 +91,7 @@ impl Resolved {
             request.output.clone_from(&a.output);
             request.format = a.format;
             request.overwrite = a.overwrite;
+            request.keep_motion = a.keep_motion;
             request.skip_existing = a.skip_existing;
             request.neutral = a.names == Names::Neutral;
             if request.neutral && a.skip_existing {
@@ -414,6 +415,11 @@ fn check_streams(a: &Cover, request: &Request) -> Result<(), Refusal> {
     if to_stdout && a.report.as_deref() == Some(std::ffi::OsStr::new("-")) {
         return Err(usage(
             "the picture and the report can't both go to standard output; give the report a file",
+        ));
+    }
+    if to_stdout && a.keep_motion {
+        return Err(usage(
+            "--keep-motion writes two files where standard output holds one; name a file or folder with -o",
         ));
     }
     if to_stdout && !a.dry_run && io::stdout().is_terminal() {

@@ -369,6 +369,45 @@ impl Programs {
         Ok((child, pipe))
     }
 
+    /// Starts a conversion of pictures from pipe to pipe: `input` and `output` say how the `stream`
+    /// that goes in is to be read, and what is to come out.
+    ///
+    /// # Errors
+    /// When it can't be started.
+    pub fn through(
+        &self,
+        input: &[&str],
+        stream: Vec<u8>,
+        output: &[&str],
+    ) -> Result<(Running, ChildStdout), StreamError> {
+        let mut args: Vec<OsString> = words([
+            "-nostdin",
+            "-hide_banner",
+            "-v",
+            "error",
+            "-protocol_whitelist",
+            "pipe",
+        ])
+        .collect();
+        args.extend(input.iter().map(OsString::from));
+        args.extend(words(["-i", "pipe:0", "-map", "0:v:0", "-noautoscale"]));
+        args.extend(words(["-fps_mode", "passthrough"]));
+        args.extend(output.iter().map(OsString::from));
+        args.push("pipe:1".into());
+        let (stdin, stdout) = (Stdio::piped(), Stdio::piped());
+        let mut child = start(&self.ffmpeg, "ffmpeg", args, stdin, stdout)?;
+        let no_pipe = || StreamError::Pipe("no pipe".into());
+        let mut to = child.stdin().ok_or_else(no_pipe)?;
+        let from = child.stdout().ok_or_else(no_pipe)?;
+        wide(&to);
+        wide(&from);
+        // Ends when all is written, or when the child does.
+        std::thread::spawn(move || {
+            let _ = std::io::Write::write_all(&mut to, &stream);
+        });
+        Ok((child, from))
+    }
+
     /// Starts an encoder that takes NUT and writes into `output`.
     ///
     /// # Errors
@@ -422,6 +461,30 @@ pub fn damaged(error: StreamError) -> StreamError {
         )),
         other => other,
     }
+}
+
+/// A file in memory alone, for a child to read: what is in it goes to no disk.
+///
+/// # Errors
+/// When there is no memory, or the system has no such files.
+#[cfg(target_os = "linux")]
+pub fn in_memory(bytes: &[u8]) -> std::io::Result<File> {
+    use rustix::fs::{MemfdFlags, memfd_create};
+    let mut file = File::from(memfd_create("unface", MemfdFlags::CLOEXEC)?);
+    std::io::Write::write_all(&mut file, bytes)?;
+    std::io::Seek::rewind(&mut file)?;
+    Ok(file)
+}
+
+/// A file in memory alone, for a child to read: what is in it goes to no disk.
+///
+/// # Errors
+/// Always: this system has no such files.
+#[cfg(not(target_os = "linux"))]
+pub fn in_memory(_bytes: &[u8]) -> std::io::Result<File> {
+    Err(std::io::Error::other(
+        "only Linux has files in memory; uncovered pictures are written to no disk",
+    ))
 }
 
 /// A larger pipe, where the system can: fewer switches between the processes.

@@ -2,6 +2,7 @@
 
 mod check;
 mod crew;
+mod motion;
 mod photo;
 mod video;
 
@@ -161,6 +162,8 @@ pub struct Summary {
     pub failed: usize,
     /// Why they failed, and how many for that reason; most frequent first.
     pub causes: Vec<(String, usize)>,
+    /// Photos whose clips were dropped.
+    pub motion: usize,
     /// A person stopped the run.
     pub interrupted: bool,
     /// The reader of standard output went away.
@@ -294,12 +297,13 @@ impl Summary {
         match outcome.record.status {
             Status::Done => {
                 self.done += 1;
-                let tracks = outcome.record.video.as_ref().map_or(0, |v| v.tracks);
-                self.faces += outcome.record.faces.len() + tracks;
-                if outcome.record.faces.is_empty()
-                    && tracks == 0
-                    && outcome.record.places.is_empty()
-                {
+                let clip = outcome.record.motion.as_ref().map_or(0, |m| m.facts.tracks);
+                let tracks = outcome.record.video.as_ref().map_or(0, |v| v.tracks) + clip;
+                let moved = |d: &decode::Dropped| d.kind == decode::MOTION;
+                self.motion += usize::from(outcome.record.dropped.iter().any(moved));
+                let found = outcome.record.faces() + tracks;
+                self.faces += found;
+                if found == 0 && outcome.record.places.is_empty() {
                     self.without_faces.push(outcome.source.path().to_path_buf());
                 }
                 if !outcome.record.uncertain.is_empty() {
@@ -340,9 +344,11 @@ impl Outcome {
             places: Vec::new(),
             again: 0,
             uncertain: Vec::new(),
+            pages: Vec::new(),
             video: None,
             dropped: Vec::new(),
             damage: None,
+            motion: None,
             error: None,
         };
         Self {
@@ -392,7 +398,7 @@ fn format_of(source: &Source, stdin: Option<&Vec<u8>>) -> Option<crate::Format> 
         Source::File(_) => kind_of(source),
     };
     match kind? {
-        decode::Kind::Photo(format) => Some(format),
+        decode::Kind::Photo(format) | decode::Kind::Heif(format) => Some(format),
         decode::Kind::Video(_, demuxer) if *source != Source::Stdin => {
             let webm = demuxer == "matroska"
                 && head_of(source).is_some_and(|h| h.windows(4).take(64).any(|w| w == b"webm"));

@@ -121,11 +121,14 @@ impl Shop<'_> {
         demuxer: &'static str,
         progress: &dyn Progress,
     ) -> Option<Outcome> {
-        let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
         let mut outcome = Outcome::new(job.source.clone(), Status::Done);
         outcome.record.output = super::photo::shown_output(job);
-        let result = self.film(index, job, demuxer, progress, &mut outcome);
-        drop(turn);
+        let opened = File::open(job.source.path()).map_err(|e| Error::Read {
+            path: job.source.path().into(),
+            source: e,
+        });
+        let result =
+            opened.and_then(|file| self.alone(index, job, demuxer, file, progress, &mut outcome));
         match result {
             Ok(()) => {}
             Err(Error::Interrupted) => return None,
@@ -140,11 +143,26 @@ impl Shop<'_> {
         Some(outcome)
     }
 
+    /// Does one video while no other is worked on.
+    pub(super) fn alone(
+        &self,
+        index: usize,
+        job: &Job,
+        demuxer: &'static str,
+        file: File,
+        progress: &dyn Progress,
+        outcome: &mut Outcome,
+    ) -> Result<(), Error> {
+        let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+        self.film(index, job, demuxer, file, progress, outcome)
+    }
+
     fn film(
         &self,
         index: usize,
         job: &Job,
         demuxer: &'static str,
+        file: File,
         progress: &dyn Progress,
         outcome: &mut Outcome,
     ) -> Result<(), Error> {
@@ -153,10 +171,6 @@ impl Shop<'_> {
             path: source.into(),
             source: source_error,
         };
-        let file = File::open(source).map_err(|e| Error::Read {
-            path: source.into(),
-            source: e,
-        })?;
         let options = ClipOptions {
             allow_damaged: self.settings.decode.allow_damaged,
             max_memory: self.settings.decode.max_memory,
