@@ -8,6 +8,7 @@
 //! What can't be noticed: a flipped bit inside a JPEG's data that happens to give another valid
 //! picture of the same length.
 
+pub mod animation;
 mod bmp;
 pub mod clip;
 mod colour;
