@@ -15,17 +15,19 @@ pub enum Format {
     Tiff,
     /// BMP, 8 bits, not compressed.
     Bmp,
-    /// GIF, one picture of at most 256 colours.
+    /// GIF, at most 256 colours a picture.
     Gif,
     /// MP4, a video.
     Mp4,
     /// WebM, a video.
     WebM,
+    /// YUV4MPEG2, a video without compression.
+    Y4m,
 }
 
 impl Format {
     /// Every format.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Jpeg,
         Self::Png,
         Self::WebP,
@@ -34,6 +36,7 @@ impl Format {
         Self::Gif,
         Self::Mp4,
         Self::WebM,
+        Self::Y4m,
     ];
 
     /// Those of single pictures.
@@ -49,7 +52,7 @@ impl Format {
     /// Whether it is a video's.
     #[must_use]
     pub const fn is_video(self) -> bool {
-        matches!(self, Self::Mp4 | Self::WebM)
+        matches!(self, Self::Mp4 | Self::WebM | Self::Y4m)
     }
 
     /// The usual suffix, without the dot.
@@ -64,6 +67,7 @@ impl Format {
             Self::Gif => "gif",
             Self::Mp4 => "mp4",
             Self::WebM => "webm",
+            Self::Y4m => "y4m",
         }
     }
 
@@ -79,6 +83,7 @@ impl Format {
             Self::Gif => &["gif"],
             Self::Mp4 => &["mp4", "m4v"],
             Self::WebM => &["webm"],
+            Self::Y4m => &["y4m"],
         }
     }
 
@@ -99,7 +104,7 @@ impl FromStr for Format {
             .find(|f| f.suffixes().contains(&lower.as_str()))
             .ok_or_else(|| {
                 format!(
-                    "'{}' is no format that unface writes; use jpg, png, webp, tiff, bmp or gif, and mp4 or webm for videos",
+                    "'{}' is no format that unface writes; use jpg, png, webp, tiff, bmp or gif, and mp4, webm or y4m for videos",
                     text.escape_debug()
                 )
             })
@@ -117,6 +122,7 @@ impl fmt::Display for Format {
             Self::Gif => "GIF",
             Self::Mp4 => "MP4",
             Self::WebM => "WebM",
+            Self::Y4m => "YUV4MPEG2",
         })
     }
 }

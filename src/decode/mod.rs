@@ -21,6 +21,7 @@ mod png;
 mod sniff;
 mod tiff;
 mod webp;
+pub mod y4m;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -28,7 +29,7 @@ use image::{ColorType, DynamicImage, ImageBuffer};
 
 use crate::{format::Format, frame::Frame};
 use orientation::Gathered;
-pub use sniff::{HEAD, Kind, sniff};
+pub use sniff::{HEAD, Kind, Y4M, sniff};
 
 /// Proof that pixels are upright; only this room makes one.
 #[derive(Debug, Clone, Copy)]
@@ -183,7 +184,7 @@ fn decode(bytes: &[u8], options: &Options) -> Result<Photo, DecodeError> {
         Format::Bmp => (bmp::decode(bytes, options)?, true),
         Format::Gif => (gif::decode(bytes, options)?, true),
         // No file is sniffed as a photo of these.
-        Format::Mp4 | Format::WebM => return Err(DecodeError::NotMedia),
+        Format::Mp4 | Format::WebM | Format::Y4m => return Err(DecodeError::NotMedia),
     };
     let mut gathered = stored.gathered;
     let orientation = gathered.decide(options.orientation)?;

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::{Faces, Outcome, Progress, Shop, Task};
+use super::{Faces, Film, Outcome, Progress, Shop, Task};
 use crate::{
     decode::{self, DecodeError, Dropped, Photo},
     discover::{Job, Output},
@@ -12,18 +12,21 @@ use crate::{
     frame::Frame,
     geometry::Rect,
     redact::{self, Noise},
-    report::{Status, names},
+    report::{Status, VideoFacts, names},
     verify, write,
 };
 
 /// What came of the steps before writing.
 #[derive(Default)]
-struct Seen {
-    size: Option<(u32, u32)>,
-    faces: Vec<Face>,
-    places: Vec<Rect>,
-    dropped: Vec<Dropped>,
-    damage: Option<String>,
+pub(super) struct Seen {
+    pub(super) size: Option<(u32, u32)>,
+    pub(super) faces: Vec<Face>,
+    pub(super) places: Vec<Rect>,
+    pub(super) dropped: Vec<Dropped>,
+    pub(super) damage: Option<String>,
+    /// Of an animation.
+    pub(super) video: Option<VideoFacts>,
+    pub(super) film: Option<Film>,
 }
 
 impl Shop<'_> {
@@ -35,6 +38,9 @@ impl Shop<'_> {
     ) -> Option<Outcome> {
         if job.skip {
             return Some(self.outcome(job, Status::Skipped, Seen::default()));
+        }
+        if let Some(input) = self.piped(job) {
+            return self.stream(index, job, input, progress);
         }
         if let Some(demuxer) = super::video::demuxer_of(&job.source) {
             return self.video(index, job, demuxer, progress);
@@ -68,6 +74,8 @@ impl Shop<'_> {
         record.places = seen.places;
         record.dropped = seen.dropped;
         record.damage = seen.damage;
+        record.video = seen.video;
+        outcome.film = seen.film;
         outcome
     }
 
@@ -80,6 +88,9 @@ impl Shop<'_> {
     ) -> Result<(), Error> {
         let source = job.source.path();
         let bytes = self.read(job)?;
+        if decode::animation::animated(&bytes) {
+            return self.animation(index, job, bytes, progress, seen);
+        }
         let photo = decode::photo(&bytes, &self.settings.decode).map_err(|e| Error::Decode {
             path: source.into(),
             source: e,
@@ -122,7 +133,8 @@ impl Shop<'_> {
         let mut covered =
             redact::cover(frame, &rects, places, redact, &mut noise).map_err(failed)?;
         if *preview {
-            covered.outline(&rects);
+            let numbered: Vec<_> = (1..).zip(rects).collect();
+            covered.outline(&numbered);
         }
         // A pipe or a file that changed since the plan was made: its own format then.
         let format = job.format.unwrap_or(format);
@@ -147,11 +159,7 @@ impl Shop<'_> {
         match target {
             Some(path) => {
                 self.sweep(write::folder_of(path));
-                let options = write::Options {
-                    overwrite: self.settings.request.overwrite && self.settings.list.is_none(),
-                    timeless: self.settings.request.neutral,
-                };
-                write::commit(path, &encoded, options, check)
+                write::commit(path, &encoded, self.writing(), check)
             }
             None => write::standard_output(&encoded, check),
         }
@@ -161,8 +169,15 @@ impl Shop<'_> {
         })
     }
 
+    pub(super) const fn writing(&self) -> write::Options {
+        write::Options {
+            overwrite: self.settings.request.overwrite && self.settings.list.is_none(),
+            timeless: self.settings.request.neutral,
+        }
+    }
+
     /// An input that was no photo when the names were settled, and is one now.
-    fn no_output(&self, source: &Path) -> Error {
+    pub(super) fn no_output(&self, source: &Path) -> Error {
         let what = "it changed while the run began, or is a pipe; use - for a pipe, or run again";
         Error::Read {
             path: source.into(),

@@ -24,7 +24,7 @@ use crate::{
     ffmpeg::StreamError,
     frame::Frame,
     geometry::Rect,
-    redact::{self, Noise, clip::ClipCover, clip::Spot},
+    redact::{self, Noise, clip::ClipCover},
     report::{Status, VideoFacts},
     sound::Sound,
     track::{self, Camera, Motion, Sighting, Tracker, Tracks},
@@ -51,6 +51,20 @@ pub struct Film {
 }
 
 impl Film {
+    /// `scale`: pixels of the upright pictures to one of the tracks'. `times`: of each frame.
+    pub(super) const fn new(tracks: Tracks, scale: (f32, f32), times: Vec<f64>) -> Self {
+        Self {
+            tracks,
+            scale,
+            times,
+        }
+    }
+
+    /// Tracks.
+    pub(super) const fn tracks(&self) -> &Tracks {
+        &self.tracks
+    }
+
     /// Frames.
     #[must_use]
     pub fn frames(&self) -> usize {
@@ -83,7 +97,7 @@ impl Film {
 static TURN: Mutex<()> = Mutex::new(());
 
 /// Faces are searched in copies of at most this many pixels.
-const SEARCHED: u32 = 1_000_000;
+pub(super) const SEARCHED: u32 = 1_000_000;
 /// Seconds between two frames that are searched: a seventh of what a track is held, and a third of the
 /// cost of every frame at 30 a second. Compared with .033 and .066 only.
 const PERIOD: f64 = 0.1;
@@ -91,16 +105,26 @@ const PERIOD: f64 = 0.1;
 /// in many frames, so its best score may be asked for; what is not one is held as long as one.
 const BEGIN: f32 = 1.7;
 /// A score that continues a track, as a share of what the rule for photos asks for.
-const FAINT: f32 = 0.5;
+pub(super) const FAINT: f32 = 0.5;
 /// Frames that wait between two stages.
-const WAITING: usize = 4;
+pub(super) const WAITING: usize = 4;
 
 /// A frame of the first pass.
-struct Look {
+pub(super) struct Look {
     pts: i64,
     motion: Option<Motion>,
     /// To be searched.
     frame: Option<Frame>,
+}
+
+impl Look {
+    pub(super) const fn motion(&self) -> Option<Motion> {
+        self.motion
+    }
+
+    pub(super) const fn searched(&self) -> bool {
+        self.frame.is_some()
+    }
 }
 
 /// What is known of a video before it is covered.
@@ -333,6 +357,7 @@ impl Shop<'_> {
         let Task::Cover {
             redact,
             places,
+            preview,
             seed,
             video,
             ..
@@ -410,22 +435,12 @@ impl Shop<'_> {
                         if known.pts.get(done) != Some(&picture.pts()) {
                             return Err(failed(changed()));
                         }
-                        let mut spots: Vec<Spot> = known
-                            .film
-                            .at(done)
-                            .iter()
-                            .map(|c| Spot {
-                                track: c.track,
-                                rect: c.rect,
-                                exact: false,
-                            })
-                            .collect();
-                        spots.extend(places.iter().enumerate().map(|(i, r)| Spot {
-                            track: u32::MAX - i as u32,
-                            rect: *r,
-                            exact: true,
-                        }));
-                        let picture = cover.cover(picture, &spots).map_err(covered)?;
+                        let seen = known.film.at(done);
+                        let spots = super::moving::spots(&seen, places);
+                        let mut picture = cover.cover(picture, &spots).map_err(covered)?;
+                        if *preview {
+                            cover.outline(&mut picture, &super::moving::numbered(&seen));
+                        }
                         encoder.picture(&picture).map_err(encoded)?;
                         done += 1;
                         if done % 16 == 0 {
@@ -533,14 +548,14 @@ fn end_of(clip: &Clip, pts: &[i64]) -> i64 {
 }
 
 /// Follows the camera and says which frames are searched.
-struct Follow {
+pub(super) struct Follow {
     camera: Camera,
     searches: bool,
     last: Option<f64>,
 }
 
 impl Follow {
-    fn new(searches: bool) -> Self {
+    pub(super) fn new(searches: bool) -> Self {
         Self {
             camera: Camera::default(),
             searches,
@@ -548,7 +563,7 @@ impl Follow {
         }
     }
 
-    fn look(&mut self, frame: Frame, pts: i64, time: f64) -> Look {
+    pub(super) fn look(&mut self, frame: Frame, pts: i64, time: f64) -> Look {
         if !self.searches {
             return Look {
                 pts,
@@ -581,7 +596,7 @@ fn green(frame: &Frame) -> GrayImage {
 }
 
 /// Searches the frames that are to be searched, all at once.
-fn search_all(
+pub(super) fn search_all(
     looks: &[Look],
     search: Option<&(&Detector, detect::Options)>,
     scale: (f32, f32),

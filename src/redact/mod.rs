@@ -6,6 +6,7 @@
 
 pub mod clip;
 pub mod effect;
+pub mod frames;
 mod noise;
 mod outline;
 mod region;
@@ -87,9 +88,10 @@ impl Redacted {
         &self.regions
     }
 
-    /// Draws numbered outlines of `faces` over the covered picture, for a person to check.
-    pub fn outline(&mut self, faces: &[Rect]) {
-        outline::draw(&mut self.pixels, faces);
+    /// Draws outlines of faces with their numbers over the covered picture, for a person to check.
+    pub fn outline(&mut self, faces: &[(u32, Rect)]) {
+        // Pixels that could be covered can be drawn on.
+        let _ = outline::draw(&mut self.pixels, faces);
     }
 }
 

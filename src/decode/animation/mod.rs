@@ -178,6 +178,12 @@ impl Animation {
         self.size.0 as u64 * self.size.1 as u64 * 4 * (self.depth / 8) as u64
     }
 
+    /// Whether it has 16 bits a sample.
+    #[must_use]
+    pub const fn deep(&self) -> bool {
+        self.depth > 8
+    }
+
     /// How many frames its structure promises.
     #[must_use]
     pub const fn count(&self) -> usize {
