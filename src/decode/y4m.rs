@@ -55,74 +55,74 @@ fn ratio(text: &str) -> Option<(u32, u32)> {
 
 /// Reads the first line, without its end.
 fn parse(line: &str) -> Result<Header, StreamError> {
-        let mut words = line.split(' ');
-        if words.next() != Some("YUV4MPEG2") {
-            return Err(wrong("its first line"));
-        }
-        let (mut width, mut height) = (0, 0);
-        let mut header = Header {
-            layout: Layout {
-                width: 0,
-                height: 0,
-                depth: 8,
-                chroma: Chroma::Quarter,
+    let mut words = line.split(' ');
+    if words.next() != Some("YUV4MPEG2") {
+        return Err(wrong("its first line"));
+    }
+    let (mut width, mut height) = (0, 0);
+    let mut header = Header {
+        layout: Layout {
+            width: 0,
+            height: 0,
+            depth: 8,
+            chroma: Chroma::Quarter,
+        },
+        rate: (25, 1),
+        fields: None,
+        aspect: None,
+        chroma: None,
+        grey: false,
+        full: None,
+    };
+    for word in words.filter(|w| !w.is_empty()) {
+        let rest = word.get(1..).unwrap_or("");
+        match word.as_bytes()[0] {
+            b'W' => width = rest.parse().map_err(|_| wrong("its width"))?,
+            b'H' => height = rest.parse().map_err(|_| wrong("its height"))?,
+            b'F' => {
+                header.rate = ratio(rest)
+                    .filter(|(a, b)| *a > 0 && *b > 0)
+                    .ok_or_else(|| wrong("its rate"))?;
+            }
+            b'A' => {
+                header.aspect = ratio(rest).filter(|(a, b)| *a > 0 && *b > 0);
+            }
+            b'I' => match rest {
+                "p" | "t" | "b" => header.fields = rest.chars().next(),
+                "?" | "" => {}
+                _ => {
+                    return Err(StreamError::Failed(
+                        "mixes whole pictures and fields; convert it first with ffmpeg -vf yadif"
+                            .into(),
+                    ));
+                }
             },
-            rate: (25, 1),
-            fields: None,
-            aspect: None,
-            chroma: None,
-            grey: false,
-            full: None,
-        };
-        for word in words.filter(|w| !w.is_empty()) {
-            let rest = word.get(1..).unwrap_or("");
-            match word.as_bytes()[0] {
-                b'W' => width = rest.parse().map_err(|_| wrong("its width"))?,
-                b'H' => height = rest.parse().map_err(|_| wrong("its height"))?,
-                b'F' => {
-                    header.rate = ratio(rest)
-                        .filter(|(a, b)| *a > 0 && *b > 0)
-                        .ok_or_else(|| wrong("its rate"))?;
-                }
-                b'A' => {
-                    header.aspect = ratio(rest).filter(|(a, b)| *a > 0 && *b > 0);
-                }
-                b'I' => match rest {
-                    "p" | "t" | "b" => header.fields = rest.chars().next(),
-                    "?" | "" => {}
-                    _ => {
-                        return Err(StreamError::Failed(
-                            "mixes whole pictures and fields; convert it first with ffmpeg -vf yadif"
-                                .into(),
-                        ));
-                    }
-                },
-                b'C' => {
-                    let (name, chroma, depth, grey) =
+            b'C' => {
+                let (name, chroma, depth, grey) =
                         *CHROMA.iter().find(|c| c.0 == rest).ok_or_else(|| {
                             StreamError::Failed(format!(
                                 "stores colour in a way that can't be covered ({}); use ffmpeg -pix_fmt yuv420p, or yuv420p10le with -strict -1",
                                 rest.escape_debug()
                             ))
                         })?;
-                    (header.layout.chroma, header.layout.depth) = (chroma, depth);
-                    (header.chroma, header.grey) = (Some(name), grey);
-                }
-                // Only what the numbers mean is taken of what programs add.
-                b'X' => match rest {
-                    "COLORRANGE=FULL" => header.full = Some(true),
-                    "COLORRANGE=LIMITED" => header.full = Some(false),
-                    _ => {}
-                },
-                _ => return Err(wrong("a parameter that nobody knows")),
+                (header.layout.chroma, header.layout.depth) = (chroma, depth);
+                (header.chroma, header.grey) = (Some(name), grey);
             }
+            // Only what the numbers mean is taken of what programs add.
+            b'X' => match rest {
+                "COLORRANGE=FULL" => header.full = Some(true),
+                "COLORRANGE=LIMITED" => header.full = Some(false),
+                _ => {}
+            },
+            _ => return Err(wrong("a parameter that nobody knows")),
         }
-        if !(1..=MOST_SIDE).contains(&width) || !(1..=MOST_SIDE).contains(&height) {
-            return Err(wrong("its size"));
-        }
-        (header.layout.width, header.layout.height) = (width, height);
-        Ok(header)
     }
+    if !(1..=MOST_SIDE).contains(&width) || !(1..=MOST_SIDE).contains(&height) {
+        return Err(wrong("its size"));
+    }
+    (header.layout.width, header.layout.height) = (width, height);
+    Ok(header)
+}
 
 /// Pictures of a stream, in order.
 pub struct Y4m {
@@ -266,8 +266,7 @@ impl Reducer {
             };
             let from = ImageRef::new(plane.width, plane.height, samples, PixelType::U8);
             let mut to = Image::new(w, h, PixelType::U8);
-            let options =
-                ResizeOptions::new().resize_alg(ResizeAlg::Convolution(FilterType::Box));
+            let options = ResizeOptions::new().resize_alg(ResizeAlg::Convolution(FilterType::Box));
             from.ok()
                 .and_then(|from| self.resizer.resize(&from, &mut to, &options).ok())
                 .ok_or_else(|| StreamError::Nut("a picture that can't be reduced".into()))?;

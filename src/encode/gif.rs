@@ -15,7 +15,11 @@ const SAMPLING: i32 = 10;
 pub(super) const OPAQUE: u8 = 128;
 
 pub(super) fn encode(pixels: &DynamicImage) -> Result<Vec<u8>, EncodeError> {
-    let (width, height) = sides((pixels.width(), pixels.height()), Format::Gif, u32::from(u16::MAX))?;
+    let (width, height) = sides(
+        (pixels.width(), pixels.height()),
+        Format::Gif,
+        u32::from(u16::MAX),
+    )?;
     let rgba = match pixels {
         DynamicImage::ImageRgba8(p) => p.clone(),
         other => other.to_rgba8(),

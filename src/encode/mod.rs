@@ -126,7 +126,11 @@ fn sides(
 }
 
 fn jpeg(pixels: &DynamicImage, quality: u8) -> Result<Vec<u8>, EncodeError> {
-    let (width, height) = sides((pixels.width(), pixels.height()), Format::Jpeg, u32::from(u16::MAX))?;
+    let (width, height) = sides(
+        (pixels.width(), pixels.height()),
+        Format::Jpeg,
+        u32::from(u16::MAX),
+    )?;
     // About a byte for four pixels; grows where that is not enough.
     let mut out = Vec::with_capacity(usize::from(width) * usize::from(height) / 4 + 1024);
     let quality = quality.clamp(1, 100);

@@ -15,7 +15,7 @@ use crate::{
     encode::animation::{AnimationEncoder, Plan, can_hold},
     error::Error,
     redact::{Noise, RedactError, frames::FramesCover},
-    report::VideoFacts,
+    report::{VideoFacts, VideoKind},
     verify, write,
 };
 
@@ -53,13 +53,13 @@ impl Shop<'_> {
         let (film, opaque, length) = self.follow(source, &animation, progress, seen)?;
         let tracks = film.tracks();
         seen.video = Some(VideoFacts {
+            kind: VideoKind::Animation,
             frames: film.frames(),
             tracks: tracks.len(),
             people_frames: (0..film.frames()).map(|f| tracks.at(f).len()).sum(),
             bridged: tracks.bridged(),
             seconds: length,
-            converted: None,
-            sound: None,
+            ..VideoFacts::default()
         });
         if let Task::Cover { places, .. } = &self.settings.task {
             seen.places.clone_from(places);

@@ -5,6 +5,7 @@ mod check;
 mod crew;
 mod moving;
 mod photo;
+mod sequence;
 mod stream;
 mod video;
 
@@ -134,6 +135,9 @@ pub struct Outcome {
 pub struct Summary {
     /// Covered, verified and written (or, without covering, searched).
     pub done: usize,
+    /// How many of them were videos, animations and folders of frames, by
+    /// [`crate::report::VideoKind`].
+    pub kinds: [usize; 3],
     /// Faces in them.
     pub faces: usize,
     /// Those without any face or place, by name.
@@ -282,6 +286,9 @@ impl Summary {
         match outcome.record.status {
             Status::Done => {
                 self.done += 1;
+                if let Some(video) = &outcome.record.video {
+                    self.kinds[video.kind as usize] += 1;
+                }
                 let tracks = outcome.record.video.as_ref().map_or(0, |v| v.tracks);
                 self.faces += outcome.record.faces.len() + tracks;
                 if outcome.record.faces.is_empty()
@@ -493,7 +500,10 @@ impl Shop<'_> {
                 }
             }
             Source::File(path) => {
-                let y4m = matches!(kind_of(&job.source), Some(decode::Kind::Video(_, decode::Y4M)));
+                let y4m = matches!(
+                    kind_of(&job.source),
+                    Some(decode::Kind::Video(_, decode::Y4M))
+                );
                 let file = y4m.then(|| std::fs::File::open(path).ok()).flatten()?;
                 Some(Box::new(file))
             }

@@ -39,6 +39,9 @@ impl Shop<'_> {
         if job.skip {
             return Some(self.outcome(job, Status::Skipped, Seen::default()));
         }
+        if self.settings.request.sequence {
+            return self.sequence(index, job, progress);
+        }
         if let Some(input) = self.piped(job) {
             return self.stream(index, job, input, progress);
         }

@@ -82,8 +82,15 @@ impl Window {
         let last = self.moments.back().map_or(0.0, |m| m.time);
         let limit = last - ahead(&self.options);
         let due = self.base + self.moments.partition_point(|m| m.time <= limit);
-        let first = self.moments.get(self.next - self.base).map_or(0.0, |m| m.time);
-        if limit - first >= STEP { due } else { self.next }
+        let first = self
+            .moments
+            .get(self.next - self.base)
+            .map_or(0.0, |m| m.time);
+        if limit - first >= STEP {
+            due
+        } else {
+            self.next
+        }
     }
 
     fn link(&self) -> Tracks {
@@ -103,7 +110,9 @@ impl Window {
                 if known.contains_key(&c.track) {
                     continue;
                 }
-                let free = told.iter().filter(|(id, _)| !known.values().any(|k| k == id));
+                let free = told
+                    .iter()
+                    .filter(|(id, _)| !known.values().any(|k| k == id));
                 let best = free
                     .map(|(id, rect)| (*id, rect.iou(&c.rect)))
                     .max_by(|a, b| a.1.total_cmp(&b.1));
@@ -278,8 +287,7 @@ impl Shop<'_> {
             people_frames: out.as_ref().map_or(0, |o| o.people),
             bridged: out.as_ref().map_or(0, |o| o.bridged),
             seconds: header.time(frames),
-            converted: None,
-            sound: None,
+            ..VideoFacts::default()
         });
         outcome.film = film;
         match out {
@@ -492,10 +500,11 @@ impl Shop<'_> {
                     window.pictures.extend(picture);
                     looks.push(look);
                 }
-                let found = search_all(&looks, Some(&search), scale).map_err(|e| Error::Detect {
-                    path: source.into(),
-                    source: e,
-                })?;
+                let found =
+                    search_all(&looks, Some(&search), scale).map_err(|e| Error::Detect {
+                        path: source.into(),
+                        source: e,
+                    })?;
                 for (look, found) in looks.iter().zip(found) {
                     let sure = |f: &Vec<Sighting>| f.iter().filter(|s| s.sure()).count();
                     faces += found.as_ref().map_or(0, sure);
@@ -530,12 +539,7 @@ impl Shop<'_> {
 }
 
 /// Covers and hands on what is due.
-fn hand_on(
-    window: &mut Window,
-    out: &mut Out<'_>,
-    over: bool,
-    source: &Path,
-) -> Result<(), Error> {
+fn hand_on(window: &mut Window, out: &mut Out<'_>, over: bool, source: &Path) -> Result<(), Error> {
     let due = window.due(over);
     if due <= window.next {
         return Ok(());

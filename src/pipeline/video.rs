@@ -40,6 +40,8 @@ pub struct VideoOptions {
     pub audio: crate::sound::Audio,
     /// Stretches without sound, in seconds.
     pub mute: Vec<(f64, f64)>,
+    /// High dynamic range becomes the usual one.
+    pub tone_map: bool,
 }
 
 /// Faces of a video over time, in pixels of its upright pictures.
@@ -184,6 +186,7 @@ impl Shop<'_> {
         let options = ClipOptions {
             allow_damaged: self.settings.decode.allow_damaged,
             max_memory: self.settings.decode.max_memory,
+            tone_map: matches!(&self.settings.task, Task::Cover { video, .. } if video.tone_map),
         };
         let clip = Clip::open(file, source, demuxer, options).map_err(failed)?;
         let (layout, probe) = (clip.layout(), clip.probe().clone());
@@ -210,8 +213,15 @@ impl Shop<'_> {
                 .last()
                 .map_or(0.0, |_| known.clip.time_base().seconds(known.end)),
             converted: known.clip.converted().map(str::to_owned),
-            sound: None,
+            ..VideoFacts::default()
         };
+        if let (Some(name), Task::Cover { .. }) = (known.clip.hdr(), &self.settings.task) {
+            let maps = known.clip.tone_maps();
+            facts.hdr = Some(format!(
+                "{name}, {}",
+                if maps { "tone-mapped" } else { "kept" }
+            ));
+        }
         if let Task::Cover { video, .. } = &self.settings.task {
             facts.sound = Some(video.audio.told(probe.audio.len()).to_owned());
             if probe.audio.is_empty() {
@@ -222,6 +232,8 @@ impl Shop<'_> {
         if matches!(self.settings.task, Task::Cover { .. }) {
             self.cover(index, job, &known, progress)?;
         }
+        let faults = known.clip.faults();
+        outcome.record.damage = (!faults.is_empty()).then(|| faults.join("; "));
         outcome.film = Some(known.film);
         Ok(())
     }
@@ -510,7 +522,7 @@ fn plan(clip: &Clip, format: crate::Format, sound: Vec<(u32, u32)>, video: &Vide
 
 /// Colour as it is said in the output: what the input says, where its pixels are kept as they are.
 fn colour(clip: &Clip) -> [Option<String>; 4] {
-    let [range, primaries, transfer, matrix] = clip.probe().video.colour.clone();
+    let [range, primaries, transfer, matrix] = clip.colour();
     let rgb = matrix.as_deref() == Some("gbr");
     let range = if clip.colours().full {
         Some("pc".into())

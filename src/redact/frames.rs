@@ -71,12 +71,7 @@ impl FramesCover {
         match self.options.effect {
             Effect::Blur { cells } => self.grids(&mut pixels, &places, cells, true)?,
             Effect::Pixelate { cells } => self.grids(&mut pixels, &places, cells, false)?,
-            _ => effect::apply(
-                &mut pixels,
-                &regions,
-                &self.options.effect,
-                &mut self.noise,
-            )?,
+            _ => effect::apply(&mut pixels, &regions, &self.options.effect, &mut self.noise)?,
         }
         Ok(Redacted { pixels, regions })
     }

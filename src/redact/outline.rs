@@ -56,7 +56,13 @@ pub(super) fn strokes(
                 put(&mut strokes, (w, h), side, line);
             }
         }
-        label(&mut strokes, (w, h), *number, (x + 2 * thick, y + 2 * thick), thick);
+        label(
+            &mut strokes,
+            (w, h),
+            *number,
+            (x + 2 * thick, y + 2 * thick),
+            thick,
+        );
     }
     strokes
 }

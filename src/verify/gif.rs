@@ -86,11 +86,7 @@ pub(super) fn inspect(
                 };
                 if bytes[at + 9] & 0x80 == 0 {
                     if transparent.is_some() && transparent != own.transparent {
-                        findings.add(
-                            LeakKind::Unknown,
-                            "several transparent colours",
-                            at..next,
-                        );
+                        findings.add(LeakKind::Unknown, "several transparent colours", at..next);
                     }
                     transparent = transparent.or(own.transparent);
                 }

@@ -164,13 +164,22 @@ pub fn inspect(bytes: &[u8]) -> Inspection {
     let (format, size) = if bytes.starts_with(&[0xFF, 0xD8]) {
         (Some(Format::Jpeg), jpeg::inspect(bytes, &mut findings))
     } else if bytes.starts_with(png::SIGNATURE) {
-        (Some(Format::Png), png::inspect(bytes, &mut findings, &mut moving))
+        (
+            Some(Format::Png),
+            png::inspect(bytes, &mut findings, &mut moving),
+        )
     } else if webp::is_webp(bytes) {
-        (Some(Format::WebP), webp::inspect(bytes, &mut findings, &mut moving))
+        (
+            Some(Format::WebP),
+            webp::inspect(bytes, &mut findings, &mut moving),
+        )
     } else if tiff::SIGNATURES.iter().any(|s| bytes.starts_with(s)) {
         (Some(Format::Tiff), tiff::inspect(bytes, &mut findings))
     } else if gif::SIGNATURES.iter().any(|s| bytes.starts_with(s)) {
-        (Some(Format::Gif), gif::inspect(bytes, &mut findings, &mut moving))
+        (
+            Some(Format::Gif),
+            gif::inspect(bytes, &mut findings, &mut moving),
+        )
     } else if bytes.starts_with(bmp::SIGNATURE) {
         (Some(Format::Bmp), bmp::inspect(bytes, &mut findings))
     } else if bytes.get(4..8) == Some(b"ftyp") {

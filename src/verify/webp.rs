@@ -104,7 +104,11 @@ fn animation(
         delays.push(f64::from(three(head, 12)) / 1000.0);
         // Drawn instead of what was there, and staying.
         if head[15] != 2 {
-            findings.add(LeakKind::Unknown, "unused flags of a picture", frame.clone());
+            findings.add(
+                LeakKind::Unknown,
+                "unused flags of a picture",
+                frame.clone(),
+            );
         }
         let inner = walk(&bytes[..frame.end], frame.start + 16, findings);
         if inner.extended.is_some() || inner.control.is_some() || !inner.frames.is_empty() {
@@ -131,11 +135,7 @@ fn animation(
 }
 
 /// Decodes one picture; gives its size, and whether its coding lost nothing.
-fn picture(
-    bytes: &[u8],
-    chunks: &Chunks,
-    findings: &mut Findings,
-) -> Option<((u32, u32), bool)> {
+fn picture(bytes: &[u8], chunks: &Chunks, findings: &mut Findings) -> Option<((u32, u32), bool)> {
     let Some((exact, picture)) = chunks.picture.clone() else {
         findings.add(LeakKind::Malformed, "no picture", 0..0);
         return None;
@@ -252,7 +252,12 @@ fn walk(bytes: &[u8], mut at: usize, findings: &mut Findings) -> Chunks {
         let first = chunks.extended.is_none() && chunks.alpha.is_none() && chunks.picture.is_none();
         match kind {
             b"VP8X" if first => chunks.extended = Some(body),
-            b"ANIM" if first && chunks.control.is_none() && body.len() == 6 => {
+            b"ANIM"
+                if chunks.control.is_none()
+                    && chunks.alpha.is_none()
+                    && chunks.picture.is_none()
+                    && body.len() == 6 =>
+            {
                 chunks.control = Some(body);
             }
             b"ANMF" if chunks.control.is_some() => chunks.frames.push(body),

@@ -17,11 +17,7 @@ struct Said {
     colour: (u64, u64, u64),
 }
 
-pub(super) fn inspect(
-    file: &mut dyn BufRead,
-    length: u64,
-    findings: &mut Findings,
-) -> Film {
+pub(super) fn inspect(file: &mut dyn BufRead, length: u64, findings: &mut Findings) -> Film {
     let mut film = Film::default();
     let mut line = Vec::new();
     let _ = std::io::Read::take(&mut *file, LONGEST).read_until(b'\n', &mut line);

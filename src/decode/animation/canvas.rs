@@ -47,9 +47,8 @@ impl Canvas {
             _ => {}
         }
         let (w, h) = (part.pixels.width(), part.pixels.height());
-        let inside = |at: u32, side: u32, most: u32| {
-            at.checked_add(side).is_some_and(|end| end <= most)
-        };
+        let inside =
+            |at: u32, side: u32, most: u32| at.checked_add(side).is_some_and(|end| end <= most);
         if !inside(part.left, w, self.pixels.width()) || !inside(part.top, h, self.pixels.height())
         {
             return Err(DecodeError::Damaged(

@@ -34,7 +34,10 @@ impl<'a> Pictures<'a> {
         decoder.set_ignore_text_chunk(true);
         decoder.set_ignore_iccp_chunk(true);
         let reader = decoder.read_info().map_err(failed)?;
-        let left = reader.info().animation_control().map_or(0, |c| c.num_frames);
+        let left = reader
+            .info()
+            .animation_control()
+            .map_or(0, |c| c.num_frames);
         let apart = reader.info().frame_control().is_none();
         let wide = reader.output_color_type().1 == ::png::BitDepth::Sixteen;
         Ok(Self {

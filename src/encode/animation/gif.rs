@@ -43,6 +43,21 @@ impl Writer {
         })
     }
 
+    /// The pixels of a place, and whether one is transparent; with `spare`, what did not change is.
+    fn part(&self, now: &RgbaImage, place: PixelRect, spare: bool) -> (Vec<u8>, bool) {
+        let mut part = Vec::with_capacity(place.width() as usize * place.height() as usize * 4);
+        let mut transparent = false;
+        for y in place.y1..place.y2 {
+            for x in place.x1..place.x2 {
+                let pixel = now.get_pixel(x, y).0;
+                let same = pixel[3] == 0 || spare && pixel == self.shown.get_pixel(x, y).0;
+                transparent |= same;
+                part.extend(if same { [0; 4] } else { pixel });
+            }
+        }
+        (part, transparent)
+    }
+
     /// Writes a frame. `clear`: the next one has transparent pixels where this one has none.
     fn write(&mut self, now: RgbaImage, delay: u16, clear: bool) -> Result<(), EncodeError> {
         let whole = PixelRect {
@@ -56,14 +71,12 @@ impl Writer {
         } else {
             changed(&self.shown, &now).unwrap_or(NOTHING)
         };
-        let mut part = Vec::with_capacity(place.width() as usize * place.height() as usize * 4);
-        let mut transparent = false;
-        for y in place.y1..place.y2 {
-            for x in place.x1..place.x2 {
-                let pixel = now.get_pixel(x, y).0;
-                let same = pixel[3] == 0 || pixel == self.shown.get_pixel(x, y).0;
-                transparent |= same;
-                part.extend(if same { [0; 4] } else { pixel });
+        let (mut part, mut transparent) = self.part(&now, place, true);
+        if transparent && !few(&part, 255) {
+            // What did not change may need the one colour that transparency takes.
+            let (all, hole) = self.part(&now, place, false);
+            if few(&all, if hole { 255 } else { 256 }) {
+                (part, transparent) = (all, hole);
             }
         }
         let (palette, indices) = indexed(&part, transparent);
@@ -91,6 +104,15 @@ impl Writer {
         };
         Ok(())
     }
+}
+
+/// Whether opaque pixels have at most so many colours.
+fn few(rgba: &[u8], most: usize) -> bool {
+    let mut colours = std::collections::HashSet::new();
+    rgba.chunks_exact(4).filter(|p| p[3] != 0).all(|p| {
+        colours.insert([p[0], p[1], p[2]]);
+        colours.len() <= most
+    })
 }
 
 impl Sink for Writer {

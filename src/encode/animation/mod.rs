@@ -10,12 +10,7 @@ mod webp;
 use image::{DynamicImage, GenericImageView, Pixel};
 
 use super::{EncodeError, Options};
-use crate::{
-    format::Format,
-    frame::Delay,
-    geometry::PixelRect,
-    redact::Redacted,
-};
+use crate::{format::Format, frame::Delay, geometry::PixelRect, redact::Redacted};
 
 /// What must be known before the first frame.
 #[derive(Debug, Clone, Copy)]
