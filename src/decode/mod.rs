@@ -8,6 +8,7 @@
 //! What can't be noticed: a flipped bit inside a JPEG's data that happens to give another valid
 //! picture of the same length.
 
+pub mod animation;
 mod behind;
 mod bmff;
 mod bmp;
@@ -23,6 +24,7 @@ mod png;
 mod sniff;
 mod tiff;
 mod webp;
+pub mod y4m;
 
 use std::{
     ops::Range,
@@ -34,7 +36,7 @@ use image::{ColorType, DynamicImage, ImageBuffer};
 use crate::{format::Format, frame::Frame};
 pub use behind::MOTION;
 use orientation::Gathered;
-pub use sniff::{HEAD, Kind, sniff};
+pub use sniff::{HEAD, Kind, Y4M, sniff};
 
 /// Proof that pixels are upright; only this room makes one.
 #[derive(Debug, Clone, Copy)]
@@ -213,7 +215,9 @@ fn decode(bytes: &[u8], options: &Options) -> Result<Photo, DecodeError> {
         Format::Bmp => (vec![bmp::decode(bytes, options)?], true),
         Format::Gif => (vec![gif::decode(bytes, options)?], true),
         // No file is sniffed as a photo of these.
-        Format::Avif | Format::Mp4 | Format::WebM => return Err(DecodeError::NotMedia),
+        Format::Avif | Format::Mp4 | Format::WebM | Format::Y4m => {
+            return Err(DecodeError::NotMedia);
+        }
     };
     finished(stored, format, lossless, options)
 }
