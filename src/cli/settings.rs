@@ -32,10 +32,8 @@ use super::{
 
 /// Pixels in memory at the same time, at most, unless one picture alone needs more.
 const MEMORY: u64 = 1 << 30;
-/// What a face must score when a covered picture is searched again at half size, as a multiple of the
-/// first search's rule.
-const AGAIN: f32 = 1.0;
-/// What is named for a person to look at, as a share of that.
+/// What is named for a person to look at when a covered picture is searched again, as a share of what
+/// counts as a face.
 const UNCERTAIN: f32 = 0.6;
 /// Overlap above which one of two boxes goes, for `detect --raw`.
 const RAW_NMS: f32 = 0.4;
@@ -259,10 +257,16 @@ impl Resolved {
                 entry(family)?.thresholds.at(sensitivity)
             }
         };
-        Ok(detect::Options {
+        let mut options = detect::Options {
             min_face: self.finding.min_face,
             ..detect::Options::new(rule)
-        })
+        };
+        // Each picture is searched at half its size once: before it is covered, or behind that.
+        let rechecked = |a: &Cover| a.recheck == RecheckName::Quick;
+        if self.cover.as_deref().is_some_and(rechecked) {
+            options.layout.halved_from = u32::MAX;
+        }
+        Ok(options)
     }
 
     fn task(&self, a: &Cover, family: Option<Family>) -> Result<Task, Refusal> {
@@ -320,8 +324,8 @@ impl Resolved {
     fn recheck(&self, family: Family) -> Result<Recheck, Refusal> {
         let rule = self.options(family)?.rule;
         Ok(Recheck {
-            rule: rule.times(AGAIN),
-            uncertain: rule.times(AGAIN * UNCERTAIN),
+            rule,
+            uncertain: rule.times(UNCERTAIN),
         })
     }
 

@@ -13,10 +13,15 @@ use crate::face::Face;
 
 /// How much smaller the copy is that is searched again.
 pub const REDUCTION: u32 = 2;
+/// Least height of a box in the copy, in pixels. Lower ones cover more of what is no face than of
+/// what is one: on training pictures a fifth of the faces still open were found from here on for .2
+/// points of false area; a third of them from 20 on, for .8.
+const LEAST: f32 = 40.0;
 
 impl Detector {
     /// Faces in a copy of `pixels` reduced by [`REDUCTION`], best first, in pixels of the picture.
-    /// `options.rule` goes by heights in the copy, `options.min_face` by those in the picture.
+    /// `options.rule` and `options.min_face` go by heights in the picture. Finds faces of 80 pixels and
+    /// more only.
     ///
     /// # Errors
     /// When the network fails on any window.
@@ -48,7 +53,8 @@ impl Detector {
         };
         let by = REDUCTION as f32;
         let options = Options {
-            min_face: options.min_face / by,
+            min_face: (options.min_face / by).max(LEAST),
+            rule: options.rule.reduced(by),
             ..*options
         };
         let found = self.search(&view, &options)?;

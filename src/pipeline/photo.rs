@@ -232,10 +232,9 @@ impl Shop<'_> {
                 source: e,
             })?;
             open.retain(|f| covered.share(&f.rect) < COVERED);
-            let (sure, unsure): (Vec<Face>, Vec<Face>) = open.into_iter().partition(|f| {
-                let height = f.rect.height() / detect::again::REDUCTION as f32;
-                f.score >= how.rule.threshold(height)
-            });
+            let (sure, unsure): (Vec<Face>, Vec<Face>) = open
+                .into_iter()
+                .partition(|f| f.score >= how.rule.threshold(f.rect.height()));
             uncertain = unsure;
             if sure.is_empty() {
                 break;
