@@ -10,7 +10,7 @@ use image::{DynamicImage, RgbImage};
 use super::{Upright, from_upright_pixels};
 use crate::{
     ffmpeg::{
-        Handed, Programs, Reading, Running, StreamError, damaged,
+        Handed, Launcher, Programs, Reading, Running, StreamError, damaged,
         nut::{Content, Packet, Reader, Stream, TimeBase},
         probe::Probe,
     },
@@ -32,6 +32,8 @@ pub struct ClipOptions {
     pub allow_damaged: bool,
     /// Largest picture in bytes.
     pub max_memory: u64,
+    /// Holds the decoder.
+    pub cage: Option<Launcher>,
 }
 
 /// A video that can be read.
@@ -58,7 +60,7 @@ impl Clip {
         demuxer: &'static str,
         options: ClipOptions,
     ) -> Result<Self, StreamError> {
-        let programs = Programs::find()?;
+        let programs = Programs::find(options.cage)?;
         let input = Handed::new(file, path);
         let reading = Reading {
             input: &input,

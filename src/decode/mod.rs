@@ -20,6 +20,7 @@ mod png;
 mod sniff;
 mod tiff;
 mod webp;
+pub mod wire;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -83,7 +84,7 @@ impl Options {
 }
 
 /// Something of the input that the output will not hold.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Dropped {
     /// What it was, in a few words: `EXIF (GPS, thumbnail)`, `XMP`, `bytes behind the end`, …
     pub kind: String,
@@ -107,7 +108,7 @@ pub struct Photo {
 }
 
 /// Why bytes could not be decoded. The text says what is wrong and what to do.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, serde::Serialize, serde::Deserialize)]
 #[non_exhaustive]
 pub enum DecodeError {
     /// There is nothing in the file.

@@ -42,19 +42,23 @@ pub enum StreamError {
     Nut(String),
 }
 
+pub use crate::cage::Launcher;
+
 /// Where the programs are.
 #[derive(Debug, Clone)]
 pub struct Programs {
+    cage: Option<Launcher>,
     ffmpeg: PathBuf,
     ffprobe: PathBuf,
 }
 
 impl Programs {
-    /// Looks for them beside this program and along `PATH`, absolute folders only.
+    /// Looks for them beside this program and along `PATH`, absolute folders only. `cage` holds
+    /// what is started.
     ///
     /// # Errors
     /// [`StreamError::Missing`].
-    pub fn find() -> Result<Self, StreamError> {
+    pub fn find(cage: Option<Launcher>) -> Result<Self, StreamError> {
         let beside = std::env::current_exe()
             .ok()
             .and_then(|p| p.parent().map(Path::to_path_buf));
@@ -73,6 +77,7 @@ impl Programs {
                 .ok_or(StreamError::Missing(name))
         };
         Ok(Self {
+            cage,
             ffmpeg: look("ffmpeg")?,
             ffprobe: look("ffprobe")?,
         })
@@ -136,13 +141,18 @@ pub struct Running {
 const MOST_SAID: usize = 1 << 14;
 
 fn start(
+    cage: Option<Launcher>,
     program: &Path,
     name: &'static str,
     args: Vec<OsString>,
     stdin: Stdio,
     stdout: Stdio,
 ) -> Result<Running, StreamError> {
-    let mut command = Command::new(program);
+    let failed = |e: std::io::Error| StreamError::Start(name, e.to_string());
+    let mut command = match cage {
+        Some(cage) => cage.command(program).map_err(failed)?,
+        None => Command::new(program),
+    };
     command
         .env_clear()
         .args(args)
@@ -156,9 +166,7 @@ fn start(
     if let Some(root) = std::env::var_os("SystemRoot") {
         command.env("SystemRoot", root);
     }
-    let mut child = command
-        .spawn()
-        .map_err(|e| StreamError::Start(name, e.to_string()))?;
+    let mut child = command.spawn().map_err(failed)?;
     let said = child.stderr.take().map(|mut pipe| {
         std::thread::spawn(move || {
             let (mut kept, mut block) = (Vec::new(), [0; 4096]);
@@ -319,6 +327,7 @@ impl Programs {
         ]));
         args.push(reading.input.address(0));
         let mut child = start(
+            self.cage,
             &self.ffprobe,
             "ffprobe",
             args,
@@ -356,6 +365,7 @@ impl Programs {
         args.extend(words(NOTHING_ELSE));
         args.extend(words(["-f", "nut", "pipe:1"]));
         let mut child = start(
+            self.cage,
             &self.ffmpeg,
             "ffmpeg",
             args,
@@ -399,6 +409,7 @@ impl Programs {
         args.extend(words(["-y", "-f", muxer]));
         args.push(output.address(1));
         let mut child = start(
+            self.cage,
             &self.ffmpeg,
             "ffmpeg",
             args,

@@ -80,7 +80,16 @@ impl Shop<'_> {
     ) -> Result<(), Error> {
         let source = job.source.path();
         let bytes = self.read(job)?;
-        let photo = decode::photo(&bytes, &self.settings.decode).map_err(|e| Error::Decode {
+        let decoded = match self.settings.cage {
+            Some(cage) => cage
+                .photo(&bytes, &self.settings.decode)
+                .map_err(|e| Error::Cage {
+                    path: source.into(),
+                    source: e,
+                })?,
+            None => decode::photo(&bytes, &self.settings.decode),
+        };
+        let photo = decoded.map_err(|e| Error::Decode {
             path: source.into(),
             source: e,
         })?;

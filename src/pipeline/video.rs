@@ -160,6 +160,7 @@ impl Shop<'_> {
         let options = ClipOptions {
             allow_damaged: self.settings.decode.allow_damaged,
             max_memory: self.settings.decode.max_memory,
+            cage: self.settings.cage.map(super::Caged::launcher),
         };
         let clip = Clip::open(file, source, demuxer, options).map_err(failed)?;
         let (layout, probe) = (clip.layout(), clip.probe().clone());
@@ -383,7 +384,8 @@ impl Shop<'_> {
         self.sweep(write::folder_of(target));
         let pending =
             write::Pending::create(target, self.settings.request.overwrite).map_err(written)?;
-        let plan = plan(&known.clip, format, tracks, video);
+        let mut plan = plan(&known.clip, format, tracks, video);
+        plan.cage = self.settings.cage.map(super::Caged::launcher);
         let mut encoder =
             ClipEncoder::start(plan, pending.file().map_err(written)?, &pending.path())
                 .map_err(encoded)?;
@@ -490,6 +492,7 @@ fn plan(clip: &Clip, format: crate::Format, sound: Vec<(u32, u32)>, video: &Vide
         colour: colour(clip),
         sound,
         choice: video.choice.clone(),
+        cage: None,
     }
 }
 

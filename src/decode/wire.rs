@@ -1,0 +1,170 @@
+//! A decoded photo through a pipe, from the child that decoded it to the process that goes on.
+//!
+//! What comes out of the pipe is as hostile as the file was: sizes are checked before anything is
+//! taken, and texts are made harmless.
+
+use std::io::{self, Read, Write};
+
+use image::{ColorType, DynamicImage};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::{DecodeError, Dropped, Options, Photo, from_upright_pixels, pixels_from};
+use crate::format::Format;
+
+/// Bytes of a header that are believed.
+const MOST_HEADER: u64 = 1 << 20;
+/// Characters of a text that are kept.
+const MOST_TEXT: usize = 300;
+
+/// What comes before the pixels.
+#[derive(Debug, Serialize, Deserialize)]
+struct Header {
+    width: u32,
+    height: u32,
+    channels: u8,
+    bits: u8,
+    format: String,
+    lossless: bool,
+    dropped: Vec<Dropped>,
+    damage: Option<String>,
+}
+
+/// Options as the question's first part: fixed length, so that the file follows it as it is.
+#[must_use]
+pub fn options_to_bytes(options: &Options) -> [u8; 18] {
+    let mut bytes = [0; 18];
+    bytes[..8].copy_from_slice(&options.max_memory.to_le_bytes());
+    bytes[8..16].copy_from_slice(&options.max_metadata.to_le_bytes());
+    bytes[16] = u8::from(options.allow_damaged);
+    bytes[17] = options.orientation.unwrap_or(0);
+    bytes
+}
+
+/// A question, taken apart again.
+#[must_use]
+pub fn question(bytes: &[u8]) -> Option<(Options, &[u8])> {
+    let (head, file) = bytes.split_first_chunk::<18>()?;
+    let (memory, rest) = head.split_first_chunk::<8>()?;
+    let (metadata, rest) = rest.split_first_chunk::<8>()?;
+    let options = Options {
+        max_memory: u64::from_le_bytes(*memory),
+        max_metadata: u64::from_le_bytes(*metadata),
+        allow_damaged: rest[0] != 0,
+        orientation: (rest[1] != 0).then_some(rest[1]),
+    };
+    Some((options, file))
+}
+
+/// Writes what decoding gave.
+///
+/// # Errors
+/// When the pipe breaks.
+pub fn send(result: &Result<Photo, DecodeError>, to: &mut dyn Write) -> io::Result<()> {
+    let header = result.as_ref().map(|photo| {
+        let pixels = photo.frame.pixels();
+        let color = pixels.color();
+        Header {
+            width: pixels.width(),
+            height: pixels.height(),
+            channels: color.channel_count(),
+            bits: if color.bits_per_pixel() / u16::from(color.channel_count()) > 8 {
+                16
+            } else {
+                8
+            },
+            format: photo.format.suffix().into(),
+            lossless: photo.lossless,
+            dropped: photo.dropped.clone(),
+            damage: photo.damage.clone(),
+        }
+    });
+    let text = serde_json::to_vec(&header)?;
+    to.write_all(&(text.len() as u64).to_le_bytes())?;
+    to.write_all(&text)?;
+    if let Ok(photo) = result {
+        to.write_all(photo.frame.pixels().as_bytes())?;
+    }
+    Ok(())
+}
+
+fn wrong(what: &str) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, what.to_owned())
+}
+
+/// Reads what decoding gave. `options`: what may be decoded, asked again here.
+///
+/// # Errors
+/// When the pipe breaks, or what comes is not what [`send`] writes.
+pub fn receive(from: &mut dyn Read, options: &Options) -> io::Result<Result<Photo, DecodeError>> {
+    let mut length = [0; 8];
+    from.read_exact(&mut length)?;
+    let length = u64::from_le_bytes(length);
+    if length > MOST_HEADER {
+        return Err(wrong("a header that is too long"));
+    }
+    let mut text = vec![0; length as usize];
+    from.read_exact(&mut text)?;
+    let mut value: Value = serde_json::from_slice(&text)?;
+    harmless(&mut value);
+    let header: Header = match serde_json::from_value::<Result<Header, DecodeError>>(value)? {
+        Ok(header) => header,
+        Err(error) => return Ok(Err(error)),
+    };
+    let color = color(&header).ok_or_else(|| wrong("an unknown kind of pixels"))?;
+    let format = header
+        .format
+        .parse::<Format>()
+        .map_err(|_| wrong("an unknown format"))?;
+    if format.is_video() {
+        return Err(wrong("a video for a photo"));
+    }
+    let bytes = u64::from(color.bytes_per_pixel());
+    options
+        .allow(header.width, header.height, bytes)
+        .map_err(|_| wrong("more pixels than were allowed"))?;
+    let size = u64::from(header.width) * u64::from(header.height) * bytes;
+    let mut data = Vec::with_capacity(usize::try_from(size).map_err(|_| wrong("a size"))?);
+    from.take(size).read_to_end(&mut data)?;
+    if data.len() as u64 != size {
+        return Err(io::ErrorKind::UnexpectedEof.into());
+    }
+    let pixels: DynamicImage = pixels_from(header.width, header.height, color, data)
+        .map_err(|_| wrong("an unknown kind of pixels"))?;
+    Ok(Ok(Photo {
+        frame: from_upright_pixels(pixels),
+        format,
+        lossless: header.lossless,
+        dropped: header.dropped,
+        damage: header.damage,
+    }))
+}
+
+fn color(header: &Header) -> Option<ColorType> {
+    Some(match (header.channels, header.bits) {
+        (1, 8) => ColorType::L8,
+        (2, 8) => ColorType::La8,
+        (3, 8) => ColorType::Rgb8,
+        (4, 8) => ColorType::Rgba8,
+        (1, 16) => ColorType::L16,
+        (2, 16) => ColorType::La16,
+        (3, 16) => ColorType::Rgb16,
+        (4, 16) => ColorType::Rgba16,
+        _ => return None,
+    })
+}
+
+/// Cuts all texts and escapes what could move a cursor or reorder what is read.
+fn harmless(value: &mut Value) {
+    match value {
+        Value::String(text) => {
+            let plain = |c: &char| !c.is_control() && !('\u{200b}'..='\u{206f}').contains(c);
+            if text.chars().count() > MOST_TEXT || !text.chars().all(|c| plain(&c)) {
+                *text = text.chars().take(MOST_TEXT).filter(plain).collect();
+            }
+        }
+        Value::Array(all) => all.iter_mut().for_each(harmless),
+        Value::Object(all) => all.values_mut().for_each(harmless),
+        _ => {}
+    }
+}

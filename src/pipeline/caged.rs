@@ -1,0 +1,107 @@
+//! Decoders in the cage: what the child does, and how it is asked.
+
+use std::{process::ExitCode, time::Duration};
+
+use crate::{
+    cage::{self, Allowance, CageError, Launcher, Pool, Strength},
+    decode::{self, DecodeError, Options, Photo, wire},
+};
+
+/// To be called first in the `main` of a program that wants its decoders in children: those
+/// children are the same program, and end here.
+///
+/// # Errors
+/// The code to exit with, in a child.
+pub fn enter_cage() -> Result<Launcher, ExitCode> {
+    cage::enter(&|question, answer| {
+        // One thread: there are as many children as there are cores, and none may start others.
+        let pool = rayon::ThreadPoolBuilder::new()
+            .num_threads(1)
+            .use_current_thread();
+        let _ = pool.build_global();
+        let result = match wire::question(&question) {
+            Some((options, file)) => decode::photo(file, &options),
+            None => Err(DecodeError::Empty),
+        };
+        drop(question);
+        wire::send(&result, answer)
+    })
+}
+
+/// Decoders in children of this program.
+#[derive(Debug)]
+pub struct Caged {
+    pool: Pool,
+    launcher: Launcher,
+}
+
+/// Seconds that any picture may take.
+const TIME: Duration = Duration::from_secs(20);
+/// Bytes of decoded pixels a second that the slowest decoder gives at least; measured are 15 MiB
+/// a second for TIFF with LZW in a build that is hardly optimised.
+const PACE: u64 = 4 << 20;
+/// Bytes that a decoder may hold, per byte of its decoded pixels: the pixels, coefficients of two
+/// bytes, and a converted or turned copy.
+const COPIES: u64 = 5;
+
+/// Bytes that decoding so many bytes of pixels from so many of a file may take.
+const fn memory(pixels: u64, options: &Options, file: u64) -> u64 {
+    pixels
+        .saturating_mul(COPIES)
+        .saturating_add(file.saturating_mul(2))
+        .saturating_add(options.max_metadata)
+}
+
+impl Caged {
+    /// Starts the first child. `options`: those of which no question asks for more.
+    ///
+    /// # Errors
+    /// [`CageError::Start`].
+    pub fn new(launcher: Launcher, options: &Options) -> Result<Self, CageError> {
+        let most = memory(options.max_memory, options, options.max_memory);
+        Ok(Self {
+            pool: Pool::new(launcher, most)?,
+            launcher,
+        })
+    }
+
+    /// What holds the children on this system.
+    #[must_use]
+    pub const fn strength(&self) -> Strength {
+        self.pool.strength()
+    }
+
+    /// For other programs in the cage.
+    #[must_use]
+    pub const fn launcher(&self) -> Launcher {
+        self.launcher
+    }
+
+    /// Decodes a photo, as [`decode::photo`] does.
+    ///
+    /// # Errors
+    /// When the decoder came to no answer; within, as [`decode::photo`].
+    pub fn photo(
+        &self,
+        bytes: &[u8],
+        options: &Options,
+    ) -> Result<Result<Photo, DecodeError>, CageError> {
+        // What the header does not promise may be as much as is allowed.
+        let pixels = decode::dimensions(bytes).map_or(options.max_memory, |(w, h, size)| {
+            u64::from(w)
+                .saturating_mul(u64::from(h))
+                .saturating_mul(u64::from(size))
+                .min(options.max_memory)
+        });
+        let time = TIME + Duration::from_secs(pixels / PACE);
+        let allowance = Allowance {
+            memory: memory(pixels, options, bytes.len() as u64),
+            time,
+            patience: 3 * time,
+        };
+        let head = wire::options_to_bytes(options);
+        self.pool.ask(&[&head, bytes], allowance, true, |answer| {
+            wire::receive(answer, options)
+        })
+    }
+}
