@@ -1,6 +1,11 @@
 //! What Linux's kernel holds a child with: landlock for files, seccomp for system calls.
 
-use std::{collections::BTreeMap, fs::File, os::fd::AsFd, path::Path};
+use std::{
+    collections::BTreeMap,
+    fs::File,
+    os::fd::AsFd,
+    path::{Path, PathBuf},
+};
 
 use landlock::{
     ABI, Access, AccessFs, AccessNet, BitFlags, PathBeneath, PathFd, Ruleset, RulesetAttr,
@@ -37,7 +42,7 @@ pub(super) fn no_files() -> bool {
 /// Reading and running under `readable`, reading `input`, writing `output`, and nothing else.
 pub(super) fn only_files(
     program: &Path,
-    readable: &[&Path],
+    readable: &[PathBuf],
     input: Option<&File>,
     output: Option<&File>,
 ) -> bool {
@@ -53,7 +58,9 @@ pub(super) fn only_files(
                 } else {
                     look
                 };
-                let loads = path.starts_with("/lib") || path.starts_with("/usr/lib");
+                let loads = ["/lib", "/lib32", "/lib64", "/nix", "/gnu"]
+                    .iter()
+                    .any(|p| path.starts_with(p));
                 // The system's loader is what runs a program.
                 let access = if loads {
                     access | AccessFs::Execute
@@ -105,6 +112,11 @@ pub(super) fn die_with(parent: u32) -> bool {
     set.is_ok() && still == Some(parent)
 }
 
+/// What `clone` is told where it makes a thread, and not a process.
+const THREAD: u64 = libc::CLONE_THREAD as u64;
+/// `PR_GET_AUXV`, which libc does not name.
+const GET_AUXV: i32 = 0x4155_5856;
+
 type Rules = BTreeMap<i64, Vec<SeccompRule>>;
 
 fn apply(rules: Rules, matches: SeccompAction, otherwise: SeccompAction) -> bool {
@@ -116,12 +128,14 @@ fn apply(rules: Rules, matches: SeccompAction, otherwise: SeccompAction) -> bool
     program.is_ok_and(|p| seccompiler::apply_filter(&p).is_ok())
 }
 
-/// A call whose argument `number`, of 32 bits, compares so with `value`.
-fn only(number: u8, op: Op, value: u64) -> Vec<SeccompRule> {
-    SeccompCondition::new(number, Len::Dword, op, value)
-        .and_then(|c| SeccompRule::new(vec![c]))
-        .map(|r| vec![r])
-        .unwrap_or_default()
+/// Adds a call, where its argument `number`, of 32 bits, compares so with `value`. A rule that can't
+/// be made is left out, and does not stand for any argument.
+fn only(rules: &mut Rules, call: i64, (number, op, value): (u8, Op, u64)) {
+    let rule = SeccompCondition::new(number, Len::Dword, op, value)
+        .and_then(|condition| SeccompRule::new(vec![condition]));
+    if let Ok(rule) = rule {
+        rules.entry(call).or_default().push(rule);
+    }
 }
 
 fn any(calls: &[i64]) -> Rules {
@@ -191,25 +205,26 @@ fn needed() -> Rules {
         libc::SYS_membarrier,
         libc::SYS_clone3,
     ]);
-    rules.insert(libc::SYS_read, only(0, Op::Eq, 0));
-    rules.insert(libc::SYS_write, only(0, Op::Le, 2));
-    let no_code = |at| only(at, Op::MaskedEq(libc::PROT_EXEC as u64), 0);
-    rules.insert(libc::SYS_mmap, no_code(2));
-    rules.insert(libc::SYS_mprotect, no_code(2));
-    rules.insert(libc::SYS_prlimit64, only(0, Op::Eq, 0));
-    rules.insert(libc::SYS_prctl, only(0, Op::Eq, libc::PR_SET_NAME as u64));
-    rules.insert(libc::SYS_clone, thread());
-    rules.insert(
-        libc::SYS_tgkill,
-        only(0, Op::Eq, u64::from(std::process::id())),
+    only(&mut rules, libc::SYS_read, (0, Op::Eq, 0));
+    only(&mut rules, libc::SYS_write, (0, Op::Le, 2));
+    for call in [libc::SYS_mmap, libc::SYS_mprotect] {
+        // No new code.
+        let executable = Op::MaskedEq(libc::PROT_EXEC as u64);
+        only(&mut rules, call, (2, executable, 0));
+    }
+    only(&mut rules, libc::SYS_prlimit64, (0, Op::Eq, 0));
+    // Names of threads and of memory, and what the kernel said at the start.
+    for told in [libc::PR_SET_NAME, libc::PR_SET_VMA, GET_AUXV] {
+        only(&mut rules, libc::SYS_prctl, (0, Op::Eq, told as u64));
+    }
+    only(
+        &mut rules,
+        libc::SYS_clone,
+        (0, Op::MaskedEq(THREAD), THREAD),
     );
+    let own = u64::from(std::process::id());
+    only(&mut rules, libc::SYS_tgkill, (0, Op::Eq, own));
     rules
-}
-
-/// `clone` for a thread, not a process.
-fn thread() -> Vec<SeccompRule> {
-    let flag = libc::CLONE_THREAD as u64;
-    only(0, Op::MaskedEq(flag), flag)
 }
 
 /// Only what a decoder needs; anything else ends the process. Gives whether that holds.
@@ -277,10 +292,7 @@ pub(super) fn no_network() -> bool {
     ]);
     #[cfg(target_arch = "x86_64")]
     rules.extend(any(&[libc::SYS_fork, libc::SYS_vfork]));
-    rules.insert(
-        libc::SYS_clone,
-        only(0, Op::MaskedEq(libc::CLONE_THREAD as u64), 0),
-    );
+    only(&mut rules, libc::SYS_clone, (0, Op::MaskedEq(THREAD), 0));
     apply(
         any(&[libc::SYS_clone3]),
         SeccompAction::Errno(libc::ENOSYS as u32),

@@ -92,7 +92,10 @@ fn lock(parent: u32, program: &Path) -> bool {
         }
         super::linux::drop_powers(true);
         let program = std::fs::canonicalize(program).unwrap_or_else(|_| program.to_path_buf());
-        super::linux::only_files(&program, &readable(), input.as_ref(), output.as_ref());
+        let mut readable = readable();
+        // Libraries that came with a program of somebody's own.
+        readable.extend(program.parent().map(|folder| folder.join("../lib")));
+        super::linux::only_files(&program, &readable, input.as_ref(), output.as_ref());
     }
     #[cfg(not(target_os = "linux"))]
     let _ = (parent, program, input);
@@ -117,7 +120,7 @@ fn regular(stream: impl std::os::fd::AsFd) -> Option<std::fs::File> {
 
 /// Where programs, their libraries and what they ask of the machine lie.
 #[cfg(target_os = "linux")]
-fn readable() -> Vec<&'static Path> {
+fn readable() -> Vec<std::path::PathBuf> {
     [
         "/usr",
         "/lib",
@@ -137,6 +140,6 @@ fn readable() -> Vec<&'static Path> {
         "/sys/devices/system/cpu",
         "/sys/devices/system/node",
     ]
-    .map(Path::new)
+    .map(Into::into)
     .into()
 }

@@ -17,17 +17,26 @@ const MOST_HEADER: u64 = 1 << 20;
 /// Characters of a text that are kept.
 const MOST_TEXT: usize = 300;
 
+/// Pages of a photo that are believed; TIFF files with more are refused by their reader.
+const MOST_PAGES: usize = 1 << 16;
+
 /// What comes before the pixels.
 #[derive(Debug, Serialize, Deserialize)]
 struct Header {
-    width: u32,
-    height: u32,
-    channels: u8,
-    bits: u8,
+    pages: Vec<Page>,
     format: String,
     lossless: bool,
     dropped: Vec<Dropped>,
     damage: Option<String>,
+}
+
+/// The shape of one picture.
+#[derive(Debug, Serialize, Deserialize)]
+struct Page {
+    width: u32,
+    height: u32,
+    channels: u8,
+    bits: u8,
 }
 
 /// Options as the question's first part: fixed length, so that the file follows it as it is.
@@ -61,23 +70,12 @@ pub fn question(bytes: &[u8]) -> Option<(Options, &[u8])> {
 /// # Errors
 /// When the pipe breaks.
 pub fn send(result: &Result<Photo, DecodeError>, to: &mut dyn Write) -> io::Result<()> {
-    let header = result.as_ref().map(|photo| {
-        let pixels = photo.frame.pixels();
-        let color = pixels.color();
-        Header {
-            width: pixels.width(),
-            height: pixels.height(),
-            channels: color.channel_count(),
-            bits: if color.bits_per_pixel() / u16::from(color.channel_count()) > 8 {
-                16
-            } else {
-                8
-            },
-            format: photo.format.suffix().into(),
-            lossless: photo.lossless,
-            dropped: photo.dropped.clone(),
-            damage: photo.damage.clone(),
-        }
+    let header = result.as_ref().map(|photo| Header {
+        pages: vec![Page::of(photo.frame.pixels())],
+        format: photo.format.suffix().into(),
+        lossless: photo.lossless,
+        dropped: photo.dropped.clone(),
+        damage: photo.damage.clone(),
     });
     let text = serde_json::to_vec(&header)?;
     to.write_all(&(text.len() as u64).to_le_bytes())?;
@@ -111,7 +109,6 @@ pub fn receive(from: &mut dyn Read, options: &Options) -> io::Result<Result<Phot
         Ok(header) => header,
         Err(error) => return Ok(Err(error)),
     };
-    let color = color(&header).ok_or_else(|| wrong("an unknown kind of pixels"))?;
     let format = header
         .format
         .parse::<Format>()
@@ -119,39 +116,80 @@ pub fn receive(from: &mut dyn Read, options: &Options) -> io::Result<Result<Phot
     if format.is_video() {
         return Err(wrong("a video for a photo"));
     }
-    let bytes = u64::from(color.bytes_per_pixel());
-    options
-        .allow(header.width, header.height, bytes)
-        .map_err(|_| wrong("more pixels than were allowed"))?;
-    let size = u64::from(header.width) * u64::from(header.height) * bytes;
-    let mut data = Vec::with_capacity(usize::try_from(size).map_err(|_| wrong("a size"))?);
-    from.take(size).read_to_end(&mut data)?;
-    if data.len() as u64 != size {
-        return Err(io::ErrorKind::UnexpectedEof.into());
+    if header.pages.len() > MOST_PAGES {
+        return Err(wrong("more pages than can be"));
     }
-    let pixels: DynamicImage = pixels_from(header.width, header.height, color, data)
-        .map_err(|_| wrong("an unknown kind of pixels"))?;
-    Ok(Ok(Photo {
-        frame: from_upright_pixels(pixels),
-        format,
-        lossless: header.lossless,
-        dropped: header.dropped,
-        damage: header.damage,
-    }))
+    let mut left = options.max_memory;
+    let mut frames = Vec::new();
+    for page in &header.pages {
+        let pixels = page.receive(from, options, &mut left)?;
+        frames.push(from_upright_pixels(pixels));
+    }
+    let mut frames = frames.into_iter();
+    match (frames.next(), frames.next()) {
+        (Some(frame), None) => Ok(Ok(Photo {
+            frame,
+            format,
+            lossless: header.lossless,
+            dropped: header.dropped,
+            damage: header.damage,
+        })),
+        _ => Err(wrong("another number of pages than one")),
+    }
 }
 
-fn color(header: &Header) -> Option<ColorType> {
-    Some(match (header.channels, header.bits) {
-        (1, 8) => ColorType::L8,
-        (2, 8) => ColorType::La8,
-        (3, 8) => ColorType::Rgb8,
-        (4, 8) => ColorType::Rgba8,
-        (1, 16) => ColorType::L16,
-        (2, 16) => ColorType::La16,
-        (3, 16) => ColorType::Rgb16,
-        (4, 16) => ColorType::Rgba16,
-        _ => return None,
-    })
+impl Page {
+    fn of(pixels: &DynamicImage) -> Self {
+        let color = pixels.color();
+        let sample = color.bytes_per_pixel() / color.channel_count();
+        Self {
+            width: pixels.width(),
+            height: pixels.height(),
+            channels: color.channel_count(),
+            bits: 8 * sample,
+        }
+    }
+
+    fn color(&self) -> Option<ColorType> {
+        Some(match (self.channels, self.bits) {
+            (1, 8) => ColorType::L8,
+            (2, 8) => ColorType::La8,
+            (3, 8) => ColorType::Rgb8,
+            (4, 8) => ColorType::Rgba8,
+            (1, 16) => ColorType::L16,
+            (2, 16) => ColorType::La16,
+            (3, 16) => ColorType::Rgb16,
+            (4, 16) => ColorType::Rgba16,
+            _ => return None,
+        })
+    }
+
+    /// Its pixels, where all pages together have no more bytes than are `left`.
+    fn receive(
+        &self,
+        from: &mut dyn Read,
+        options: &Options,
+        left: &mut u64,
+    ) -> io::Result<DynamicImage> {
+        let color = self
+            .color()
+            .ok_or_else(|| wrong("an unknown kind of pixels"))?;
+        let bytes = u64::from(color.bytes_per_pixel());
+        options
+            .allow(self.width, self.height, bytes)
+            .map_err(|_| wrong("more pixels than were allowed"))?;
+        let size = u64::from(self.width) * u64::from(self.height) * bytes;
+        *left = left
+            .checked_sub(size)
+            .ok_or_else(|| wrong("more pixels than were allowed"))?;
+        let mut data = Vec::with_capacity(usize::try_from(size).map_err(|_| wrong("a size"))?);
+        from.take(size).read_to_end(&mut data)?;
+        if data.len() as u64 != size {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        pixels_from(self.width, self.height, color, data)
+            .map_err(|_| wrong("an unknown kind of pixels"))
+    }
 }
 
 /// Cuts all texts and escapes what could move a cursor or reorder what is read.

@@ -4,6 +4,7 @@
 //! and pipes as their only protocols, and end at the first error. What they say is data from
 //! outside. A child whose handle is dropped is killed and waited for.
 
+mod clock;
 pub mod nut;
 pub mod probe;
 
@@ -13,8 +14,12 @@ use std::{
     io::Read,
     path::{Path, PathBuf},
     process::{Child, ChildStdin, ChildStdout, Command, ExitStatus, Stdio},
+    sync::Arc,
     thread::JoinHandle,
 };
+
+use clock::Clock;
+pub use clock::Timed;
 
 /// Why a video can't be followed. The text says what is wrong and what to do.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -135,6 +140,7 @@ impl Handed {
 pub struct Running {
     child: Child,
     said: Option<JoinHandle<String>>,
+    clock: Arc<Clock>,
 }
 
 /// Most that is kept of what a child says, in bytes.
@@ -181,23 +187,50 @@ fn start(
             String::from_utf8_lossy(&kept).into_owned()
         })
     });
-    Ok(Running { child, said })
+    let number = child.id();
+    let clock = Clock::start(move || kill(number));
+    Ok(Running { child, said, clock })
+}
+
+/// Ends a child that nobody has waited for yet.
+#[cfg(unix)]
+fn kill(number: u32) {
+    let pid = i32::try_from(number)
+        .ok()
+        .and_then(rustix::process::Pid::from_raw);
+    if let Some(pid) = pid {
+        let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
+    }
+}
+
+#[cfg(not(unix))]
+fn kill(number: u32) {
+    let number = number.to_string();
+    let _ = Command::new("taskkill")
+        .args(["/F", "/PID", &number])
+        .status();
 }
 
 impl Running {
-    fn stdout(&mut self) -> Option<ChildStdout> {
-        self.child.stdout.take()
+    fn stdout(&mut self) -> Option<Timed<ChildStdout>> {
+        let clock = Arc::clone(&self.clock);
+        let pipe = self.child.stdout.take()?;
+        Some(Timed { pipe, clock })
     }
 
-    fn stdin(&mut self) -> Option<ChildStdin> {
-        self.child.stdin.take()
+    fn stdin(&mut self) -> Option<Timed<ChildStdin>> {
+        let clock = Arc::clone(&self.clock);
+        let pipe = self.child.stdin.take()?;
+        Some(Timed { pipe, clock })
     }
 
     fn end(&mut self) -> Result<(ExitStatus, String), StreamError> {
+        let child = &mut self.child;
         let status = self
-            .child
-            .wait()
+            .clock
+            .wait(|| child.wait())
             .map_err(|e| StreamError::Pipe(e.to_string()))?;
+        self.clock.stop();
         let said = self
             .said
             .take()
@@ -224,6 +257,11 @@ impl Running {
     /// With what it said, when it did not end well. `doing`: what it was there for.
     pub fn finish(mut self, doing: &str) -> Result<String, StreamError> {
         let (status, said) = self.end()?;
+        if let Some(seconds) = self.clock.expired() {
+            return Err(StreamError::Failed(format!(
+                "{doing} (nothing came of it for {seconds} s)"
+            )));
+        }
         if status.success() {
             return Ok(said);
         }
@@ -233,6 +271,7 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
+        self.clock.stop();
         if let Ok(None) = self.child.try_wait() {
             let _ = self.child.kill();
             let _ = self.child.wait();
@@ -353,7 +392,7 @@ impl Programs {
         &self,
         reading: &Reading<'_>,
         output: &[String],
-    ) -> Result<(Running, ChildStdout), StreamError> {
+    ) -> Result<(Running, Timed<ChildStdout>), StreamError> {
         let mut args: Vec<OsString> = words(["-nostdin", "-hide_banner"]).collect();
         if !reading.damaged {
             args.extend(words(["-xerror"]));
@@ -375,7 +414,7 @@ impl Programs {
         let pipe = child
             .stdout()
             .ok_or_else(|| StreamError::Pipe("no pipe".into()))?;
-        wide(&pipe);
+        wide(&pipe.pipe);
         Ok((child, pipe))
     }
 
@@ -388,7 +427,7 @@ impl Programs {
         output: &Handed,
         muxer: &str,
         how: &[String],
-    ) -> Result<(Running, ChildStdin), StreamError> {
+    ) -> Result<(Running, Timed<ChildStdin>), StreamError> {
         let mut args: Vec<OsString> = words([
             "-nostdin",
             "-hide_banner",
@@ -419,7 +458,7 @@ impl Programs {
         let pipe = child
             .stdin()
             .ok_or_else(|| StreamError::Pipe("no pipe".into()))?;
-        wide(&pipe);
+        wide(&pipe.pipe);
         Ok((child, pipe))
     }
 }
