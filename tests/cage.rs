@@ -77,9 +77,12 @@ fn recurse(n: u64) -> u64 {
 fn read(from: &mut dyn Read) -> io::Result<String> {
     let mut length = [0; 8];
     from.read_exact(&mut length)?;
+    let length = u64::from_le_bytes(length);
+    if length > 1 << 30 {
+        return Err(io::Error::other("an absurd length"));
+    }
     let mut text = String::new();
-    from.take(u64::from_le_bytes(length))
-        .read_to_string(&mut text)?;
+    from.take(length).read_to_string(&mut text)?;
     Ok(text)
 }
 
