@@ -17,6 +17,8 @@ pub enum Format {
     Bmp,
     /// GIF, one picture of at most 256 colours.
     Gif,
+    /// AVIF, 8 or 10 bits; coded by `ffmpeg`.
+    Avif,
     /// MP4, a video.
     Mp4,
     /// WebM, a video.
@@ -25,18 +27,19 @@ pub enum Format {
 
 impl Format {
     /// Every format.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Jpeg,
         Self::Png,
         Self::WebP,
         Self::Tiff,
         Self::Bmp,
         Self::Gif,
+        Self::Avif,
         Self::Mp4,
         Self::WebM,
     ];
 
-    /// Those of single pictures.
+    /// Those of single pictures that need no other program.
     pub const STILLS: [Self; 6] = [
         Self::Jpeg,
         Self::Png,
@@ -62,6 +65,7 @@ impl Format {
             Self::Tiff => "tif",
             Self::Bmp => "bmp",
             Self::Gif => "gif",
+            Self::Avif => "avif",
             Self::Mp4 => "mp4",
             Self::WebM => "webm",
         }
@@ -77,6 +81,7 @@ impl Format {
             Self::Tiff => &["tif", "tiff"],
             Self::Bmp => &["bmp", "dib"],
             Self::Gif => &["gif"],
+            Self::Avif => &["avif"],
             Self::Mp4 => &["mp4", "m4v"],
             Self::WebM => &["webm"],
         }
@@ -99,7 +104,7 @@ impl FromStr for Format {
             .find(|f| f.suffixes().contains(&lower.as_str()))
             .ok_or_else(|| {
                 format!(
-                    "'{}' is no format that unface writes; use jpg, png, webp, tiff, bmp or gif, and mp4 or webm for videos",
+                    "'{}' is no format that unface writes; use jpg, png, webp, tiff, bmp, gif or avif, and mp4 or webm for videos",
                     text.escape_debug()
                 )
             })
@@ -115,6 +120,7 @@ impl fmt::Display for Format {
             Self::Tiff => "TIFF",
             Self::Bmp => "BMP",
             Self::Gif => "GIF",
+            Self::Avif => "AVIF",
             Self::Mp4 => "MP4",
             Self::WebM => "WebM",
         })

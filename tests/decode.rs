@@ -288,9 +288,16 @@ fn a_picture_larger_than_allowed_is_refused_by_its_header() {
 
 #[test]
 fn kinds_are_told_by_content_and_media_is_never_taken_for_something_else() {
-    let cases: [(&[u8], &str); 3] = [
-        (b"\0\0\0\x1cftypheic\0\0\0\0mif1heic", "HEIC picture"),
-        (b"\0\0\0\x1cftypavif\0\0\0\0mif1avif", "AVIF picture"),
+    let heifs: [(&[u8], Format); 3] = [
+        (b"\0\0\0\x1cftypheic\0\0\0\0mif1heic", Format::Jpeg),
+        (b"\0\0\0\x1cftypmif1\0\0\0\0mif1heix", Format::Jpeg),
+        (b"\0\0\0\x1cftypavif\0\0\0\0mif1avif", Format::Avif),
+    ];
+    for (head, format) in heifs {
+        assert_eq!(sniff(head), Kind::Heif(format));
+    }
+    let cases: [(&[u8], &str); 2] = [
+        (b"\0\0\0\x1cftypmsf1\0\0\0\0msf1hevc", "HEIC animation"),
         (b"II*\0\x10\0\0\0CR\x02\0", "Canon raw picture (CR2)"),
     ];
     for (head, name) in cases {

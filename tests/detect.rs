@@ -130,6 +130,16 @@ fn a_face_in_the_corner_is_found() {
 }
 
 #[test]
+fn a_picture_of_one_window_is_searched_once_more_at_half_its_size() {
+    let (detector, windows) = detector(40.0);
+    let frame = from_upright_pixels(dots(640, 480, &[]));
+    detector
+        .faces(&frame, &Options::new(Rule::flat(0.5)))
+        .unwrap();
+    assert_eq!(*windows.lock().unwrap(), [(640, 480), (320, 256)]);
+}
+
+#[test]
 fn a_window_that_fails_fails_the_picture() {
     struct Broken(Spec);
     impl Model for Broken {
@@ -162,7 +172,7 @@ fn a_picture_seen_through_its_alpha_is_searched_both_ways() {
             .len(),
         1
     );
-    assert_eq!(windows.lock().unwrap().len(), 2);
+    assert_eq!(*windows.lock().unwrap(), [(64, 64); 2]);
 }
 
 #[test]
@@ -243,7 +253,7 @@ proptest! {
     fn windows_cover_every_pixel_and_each_place_belongs_to_one(
         width in 1u32..6000, height in 1u32..6000, x in 0f32..1.0, y in 0f32..1.0,
     ) {
-        let layout = Layout { whole: 1_600_000, tile: 640_000, overlap: 96, pad: 0, multiple: 32 };
+        let layout = Layout { whole: 1_600_000, tile: 640_000, overlap: 96, pad: 0, multiple: 32, halved_from: 160 };
         for level in layout.levels(width, height) {
             let (px, py) = (x * level.width as f32, y * level.height as f32);
             prop_assert!(level.tiles.iter().any(|t| level.owns(t, px, py)));

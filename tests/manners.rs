@@ -352,15 +352,15 @@ fn many_failures_for_one_reason_are_summed_up() {
     let dir = folder(&["p/good.jpg"]);
     for i in 0..6 {
         fs::write(
-            dir.path().join(format!("p/{i}.heic")),
-            b"\0\0\0\x18ftypheic\0\0\0\0mif1heic",
+            dir.path().join(format!("p/{i}.jxl")),
+            b"\0\0\0\x0CJXL \r\n\x87\n",
         )
         .unwrap();
     }
     let out = run(dir.path(), &["p", "-o", "safe"], 1);
     let told = text(&out.stderr);
     assert!(
-        told.contains("  6 × is a HEIC picture, which unface does not read"),
+        told.contains("  6 × is a JPEG XL picture, which unface does not read"),
         "{told}"
     );
 }

@@ -494,7 +494,9 @@ fn every_leak_put_into_a_clean_tiff_is_flagged() {
             &clean[place..],
         ]
         .concat();
-        flagged(&page, K::SecondPicture, "a further page");
+        flagged(&page, K::Malformed, "the same page once more");
+        let size = inspect(&clean).size.unwrap();
+        assert!(check(&page, Format::Tiff, size.0, size.1).is_err());
         // The only strip once more, with something behind its data.
         let of = |tag: u16| {
             entries

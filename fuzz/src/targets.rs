@@ -45,6 +45,8 @@ pub const ALL: &[Target] = &[
     target("decode-tiff", photo, &["tif"], false),
     target("decode-bmp", photo, &["bmp"], false),
     target("decode-gif", photo, &["gif"], false),
+    target("heif-boxes", heif, &["heic"], true),
+    target("verify-avif", inspect, &["avif"], true),
     target("exif", exif, &["exif"], true),
     target("jpeg-structure", jpeg_structure, &["jpg"], true),
     target(

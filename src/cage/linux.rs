@@ -28,63 +28,68 @@ fn ruleset() -> Result<RulesetCreated, RulesetError> {
         .create()
 }
 
-fn close(rules: Result<RulesetCreated, RulesetError>) -> bool {
-    rules
-        .and_then(RulesetCreated::restrict_self)
-        .is_ok_and(|status| status.ruleset != RulesetStatus::NotEnforced)
+/// Whether the rules hold; `None` where this kernel could, and they do not all the same.
+fn close(rules: Result<RulesetCreated, RulesetError>) -> Option<bool> {
+    let status = rules.and_then(RulesetCreated::restrict_self).ok()?;
+    Some(status.ruleset != RulesetStatus::NotEnforced)
 }
 
 /// Nothing of the file system, no port, no signal to others. Gives whether that holds.
 pub(super) fn no_files() -> bool {
-    close(ruleset())
+    close(ruleset()) == Some(true)
 }
 
-/// Reading and running under `readable`, reading `input`, writing `output`, and nothing else.
+/// Adds a rule for a file that is open. Files in memory alone take none, and need none: they are
+/// no part of any file system.
+fn open_file(
+    rules: RulesetCreated,
+    file: Option<&File>,
+    access: BitFlags<AccessFs>,
+) -> Result<RulesetCreated, RulesetError> {
+    let (Some(file), Ok(copy)) = (file, rules.try_clone()) else {
+        return Ok(rules);
+    };
+    Ok(copy
+        .add_rule(PathBeneath::new(file.as_fd(), access))
+        .unwrap_or(rules))
+}
+
+/// Reading and running under `readable`, reading `input`, writing `output`, and nothing else. Gives
+/// whether the kernel did all it can.
 pub(super) fn only_files(
     program: &Path,
     readable: &[PathBuf],
     input: Option<&File>,
     output: Option<&File>,
 ) -> bool {
-    let add = |rules: RulesetCreated| -> Result<RulesetCreated, RulesetError> {
-        let look = AccessFs::ReadFile | AccessFs::ReadDir;
-        let mut rules = rules;
+    let add = |mut rules: RulesetCreated| -> Result<RulesetCreated, RulesetError> {
         for path in readable {
             // What is not there needs no rule.
-            if let Ok(place) = PathFd::new(path) {
-                let file = std::fs::metadata(path).is_ok_and(|m| !m.is_dir());
-                let access = if file {
-                    AccessFs::ReadFile.into()
-                } else {
-                    look
-                };
-                let loads = ["/lib", "/lib32", "/lib64", "/nix", "/gnu"]
-                    .iter()
-                    .any(|p| path.starts_with(p));
-                // The system's loader is what runs a program.
-                let access = if loads {
-                    access | AccessFs::Execute
-                } else {
-                    access
-                };
-                rules = rules.add_rule(PathBeneath::new(place, access))?;
+            let Ok(place) = PathFd::new(path) else {
+                continue;
+            };
+            let mut access: BitFlags<AccessFs> = AccessFs::ReadFile.into();
+            if std::fs::metadata(path).is_ok_and(|m| m.is_dir()) {
+                access |= AccessFs::ReadDir;
             }
+            // The system's loader is what runs a program.
+            if ["/lib", "/lib32", "/lib64", "/nix", "/gnu"]
+                .iter()
+                .any(|p| path.starts_with(p))
+            {
+                access |= AccessFs::Execute;
+            }
+            rules = rules.add_rule(PathBeneath::new(place, access))?;
         }
         if let Ok(place) = PathFd::new(program) {
             let access = AccessFs::Execute | AccessFs::ReadFile;
             rules = rules.add_rule(PathBeneath::new(place, access))?;
         }
-        if let Some(file) = input {
-            rules = rules.add_rule(PathBeneath::new(file.as_fd(), AccessFs::ReadFile))?;
-        }
-        if let Some(file) = output {
-            let access: BitFlags<AccessFs> =
-                AccessFs::ReadFile | AccessFs::WriteFile | AccessFs::Truncate;
-            rules = rules.add_rule(PathBeneath::new(file.as_fd(), access))?;
-        }
-        Ok(rules)
+        let write = AccessFs::ReadFile | AccessFs::WriteFile | AccessFs::Truncate;
+        rules = open_file(rules, input, AccessFs::ReadFile.into())?;
+        open_file(rules, output, write)
     };
-    close(ruleset().and_then(add))
+    close(ruleset().and_then(add)).is_some()
 }
 
 /// Gives up root's powers. `files`: but for that of opening a file of another user again.

@@ -17,7 +17,14 @@ mod linux;
 mod pool;
 mod program;
 
-use std::{io, io::Write, process::ExitCode, time::Duration};
+use std::{
+    io,
+    io::Write,
+    path::Path,
+    process::{Command, ExitCode},
+    sync::OnceLock,
+    time::Duration,
+};
 
 use serde::{Deserialize, Serialize};
 
@@ -48,6 +55,26 @@ pub fn enter(handler: &Handler) -> Result<Launcher, ExitCode> {
         Some(kind) if kind == "run" => program::become_it(args),
         _ => ExitCode::from(2),
     })
+}
+
+/// Whether other programs are held too, and how they are started then. One for the whole process, as
+/// what starts them is deep inside rooms that know nothing of it.
+static PROGRAMS: OnceLock<Launcher> = OnceLock::new();
+
+/// From now on all programs that this process starts are held as well.
+pub fn hold_programs(launcher: Launcher) {
+    PROGRAMS.get_or_init(|| launcher);
+}
+
+/// A command that runs `program`, in the cage where [`hold_programs`] was called.
+///
+/// # Errors
+/// When this executable can't be found.
+pub fn command(program: &Path) -> io::Result<Command> {
+    match PROGRAMS.get() {
+        Some(launcher) => launcher.command(program),
+        None => Ok(Command::new(program)),
+    }
 }
 
 /// Why a child gave no answer. The text says what is wrong and what to do.

@@ -95,7 +95,10 @@ fn lock(parent: u32, program: &Path) -> bool {
         let mut readable = readable();
         // Libraries that came with a program of somebody's own.
         readable.extend(program.parent().map(|folder| folder.join("../lib")));
-        super::linux::only_files(&program, &readable, input.as_ref(), output.as_ref());
+        if !super::linux::only_files(&program, &readable, input.as_ref(), output.as_ref()) {
+            complain("can't be held by landlock; use --no-sandbox if you trust the files");
+            return false;
+        }
     }
     #[cfg(not(target_os = "linux"))]
     let _ = (parent, program, input);

@@ -23,10 +23,10 @@ pub struct Cover {
     /// Folder, file or - [default: NAME.unface.SUFFIX beside the input]
     #[arg(short, long, value_name = "PATH", help_heading = "Output")]
     pub output: Option<OsString>,
-    /// jpg, png, webp, tiff, bmp or gif [default: the input's]
+    /// jpg, png, webp, tiff, bmp, gif or avif [default: the input's; jpg for HEIC]
     #[arg(long, value_name = "FORMAT", help_heading = "Output")]
     pub format: Option<Format>,
-    /// Quality of JPEG and lossy WebP, 1 to 100
+    /// Quality of JPEG, AVIF and lossy WebP, 1 to 100
     #[arg(long, value_name = "N", default_value_t = unface::encode::DEFAULT_QUALITY, value_parser = clap::value_parser!(u8).range(1..=100), help_heading = "Output")]
     pub quality: u8,
     /// keep, or neutral: names and times that tell nothing
@@ -55,7 +55,7 @@ pub struct Cover {
     #[arg(long, value_name = "FILE|-", help_heading = "Output")]
     pub report: Option<OsString>,
 
-    /// blur, pixelate, fill or image [default: blur; image with --image]
+    /// erase, fill, image, blur or pixelate [default: erase; image with --image]
     #[arg(
         long,
         value_enum,
@@ -64,9 +64,28 @@ pub struct Cover {
         help_heading = "Covering"
     )]
     pub effect: Option<EffectName>,
-    /// Averages across a face that blur and pixelate keep, 1 to 6
+    /// Averages across a face that blur and pixelate keep; above 2 is weak
     #[arg(long, value_name = "N", default_value_t = unface::redact::effect::DEFAULT_CELLS, value_parser = clap::value_parser!(u32).range(1..=6), help_heading = "Covering")]
     pub cells: u32,
+    /// Allow blur and pixelate to keep more than can be shown to be safe
+    #[arg(long, help_heading = "Covering")]
+    pub weak_effect_i_accept_the_risk: bool,
+    /// Share of the usual noise in blur and pixelate, 0 to 1; below 1 is weak
+    #[arg(long, value_name = "SHARE", default_value_t = 1.0, value_parser = score, hide = true)]
+    pub noise: f32,
+    /// Search covered photos again at half size: quick, or off
+    #[arg(
+        long,
+        value_enum,
+        value_name = "HOW",
+        default_value = "quick",
+        hide_possible_values = true,
+        help_heading = "Finding"
+    )]
+    pub recheck: RecheckName,
+    /// Make the pattern of the camera's sensor fainter, in photos
+    #[arg(long, help_heading = "Covering")]
+    pub scramble: bool,
     /// Colour of fill, and behind --image
     #[arg(long, value_name = "RRGGBB", default_value = "000000", value_parser = color, help_heading = "Covering")]
     pub color: [u8; 3],
@@ -103,6 +122,9 @@ pub struct Cover {
         help_heading = "Videos"
     )]
     pub codec: Option<CodecName>,
+    /// Cover the clips of motion photos too, as NAME.mp4 [default: drop them]
+    #[arg(long, conflicts_with = "boxes", help_heading = "Videos")]
+    pub keep_motion: bool,
     /// Quality of videos, lower is better [default: 20 for h264]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(0..=63), help_heading = "Videos")]
     pub crf: Option<u8>,
@@ -277,8 +299,16 @@ pub struct Reading {
 pub enum EffectName {
     Blur,
     Pixelate,
+    Erase,
     Fill,
     Image,
+}
+
+/// How covered photos are searched again.
+#[derive(ValueEnum, Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RecheckName {
+    Quick,
+    Off,
 }
 
 /// How videos are compressed.

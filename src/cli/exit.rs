@@ -48,7 +48,7 @@ impl Exit {
             Self::Interrupted
         } else if summary.failed > 0
             || summary.closed
-            || strict && !summary.without_faces.is_empty()
+            || strict && !(summary.without_faces.is_empty() && summary.uncertain.is_empty())
         {
             Self::Failed
         } else {
@@ -75,6 +75,10 @@ mod tests {
         };
         assert_eq!(Exit::after(&summary, true), Exit::Done);
         summary.without_faces.push("a.jpg".into());
+        assert_eq!(Exit::after(&summary, false), Exit::Done);
+        assert_eq!(Exit::after(&summary, true), Exit::Failed);
+        summary.without_faces.clear();
+        summary.uncertain.push("a.jpg".into());
         assert_eq!(Exit::after(&summary, false), Exit::Done);
         assert_eq!(Exit::after(&summary, true), Exit::Failed);
         summary.failed = 1;

@@ -168,7 +168,7 @@ fn on_interrupt(stop: Arc<AtomicUsize>) {
 fn boxes_lines(outcome: &pipeline::Outcome) -> Box<dyn Iterator<Item = String> + '_> {
     match &outcome.film {
         Some(film) => Box::new((0..film.frames()).filter_map(|f| frame_line(outcome, film, f))),
-        None => Box::new(boxes_line(outcome).into_iter()),
+        None => Box::new(picture_lines(outcome).into_iter()),
     }
 }
 
@@ -197,13 +197,24 @@ fn frame_line(outcome: &pipeline::Outcome, film: &pipeline::Film, frame: usize) 
     serde_json::to_string(&line).ok()
 }
 
-fn boxes_line(outcome: &pipeline::Outcome) -> Option<String> {
+/// One line, or one for each page where there are several.
+fn picture_lines(outcome: &pipeline::Outcome) -> Vec<String> {
     let record = &outcome.record;
-    let line = Line::new(
-        outcome.source.path(),
-        record.width?,
-        record.height?,
-        record.faces.clone(),
-    );
-    serde_json::to_string(&line).ok()
+    let line = |width, height, faces: &[unface::Face]| {
+        Line::new(outcome.source.path(), width, height, faces.to_vec())
+    };
+    let Some((width, height)) = record.width.zip(record.height) else {
+        return Vec::new();
+    };
+    let first = line(width, height, &record.faces);
+    let lines = if record.pages.is_empty() {
+        vec![first]
+    } else {
+        let further = record.pages.iter();
+        let further = further.map(|p| line(p.width, p.height, &p.faces));
+        let numbered = std::iter::once(first).chain(further).zip(1..);
+        numbered.map(|(line, n)| line.on_page(n)).collect()
+    };
+    let texts = lines.iter().map(serde_json::to_string);
+    texts.filter_map(Result::ok).collect()
 }

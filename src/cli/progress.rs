@@ -13,9 +13,10 @@ use std::{
 use indicatif::{ProgressBar, ProgressStyle};
 use unface::{
     Progress, ShownPath, Summary,
+    decode::MOTION,
     discover::{Job, Output},
     pipeline::{Outcome, Pass},
-    report::Status,
+    report::{Record, Status},
 };
 
 use super::{boxes_lines, messages};
@@ -80,8 +81,8 @@ impl Progress for Teller {
 
     fn finished(&self, outcome: &Outcome) -> io::Result<()> {
         let record = &outcome.record;
-        let faces =
-            self.faces.fetch_add(record.faces.len(), Ordering::Relaxed) + record.faces.len();
+        let found = record.faces();
+        let faces = self.faces.fetch_add(found, Ordering::Relaxed) + found;
         if let Some(error) = &outcome.error {
             messages::error(&error.to_string());
         } else if let Some(damage) = &record.damage {
@@ -89,6 +90,9 @@ impl Progress for Teller {
                 "{}: damaged, covered what is there ({damage})",
                 shown(outcome)
             ));
+        }
+        if let Some(note) = uncertain(outcome) {
+            messages::line(&note);
         }
         if outcome.film.is_some()
             && let Some((bar, _)) = self
@@ -168,22 +172,96 @@ fn plain(outcome: &Outcome) -> String {
                 format!(" → {}", ShownPath(PathBuf::from(o)))
             });
             format!(
-                "{}: {}{output}",
+                "{}: {}{output}{}{}",
                 shown(outcome),
                 record.video.as_ref().map_or_else(
-                    || count(record.faces.len(), "face"),
+                    || on_pages(record),
                     |v| format!(
                         "{} in {}",
                         count(v.tracks, "face"),
                         count(v.frames, "frame")
                     )
-                )
+                ),
+                motion(record),
+                dropped(record),
             )
         }
         Status::Skipped => format!("{}: skipped, its output is there", shown(outcome)),
         Status::PassedOver => format!("{}: passed over, no picture", shown(outcome)),
         Status::Failed => format!("{}: failed", shown(outcome)),
     }
+}
+
+/// Places that may show a face and are not covered.
+fn uncertain(outcome: &Outcome) -> Option<String> {
+    let record = &outcome.record;
+    let places: Vec<String> = record
+        .uncertain
+        .iter()
+        .take(MOST_NAMES)
+        .map(|f| {
+            let r = &f.rect;
+            format!(
+                "{:.0},{:.0},{:.0},{:.0}",
+                r.x1.max(0.0),
+                r.y1.max(0.0),
+                r.width(),
+                r.height()
+            )
+        })
+        .collect();
+    let more = record.uncertain.len().saturating_sub(MOST_NAMES);
+    let more = if more > 0 {
+        format!(" and {more} more")
+    } else {
+        String::new()
+    };
+    (!places.is_empty()).then(|| {
+        format!(
+            "{}: may show a face at {}{more}; look, and cover it with --cover X,Y,W,H",
+            shown(outcome),
+            places.join(" ")
+        )
+    })
+}
+
+fn on_pages(record: &Record) -> String {
+    let faces = count(record.faces(), "face");
+    match record.pages.len() {
+        0 => faces,
+        n => format!("{faces} on {} pages", n + 1),
+    }
+}
+
+/// The clip of a motion photo that was covered.
+fn motion(record: &Record) -> String {
+    record.motion.as_ref().map_or_else(String::new, |m| {
+        format!(
+            "; motion video: {} in {} → {}",
+            count(m.facts.tracks, "face"),
+            count(m.facts.frames, "frame"),
+            ShownPath(PathBuf::from(&m.output))
+        )
+    })
+}
+
+/// What was in the file and is not in the output; what weighs something with its size.
+fn dropped(record: &Record) -> String {
+    const HEAVY: u64 = 10_000;
+    let mut parts: Vec<_> = record.dropped.iter().collect();
+    parts.sort_by_key(|d| d.kind != MOTION);
+    let parts: Vec<_> = parts
+        .into_iter()
+        .map(|d| match d.bytes {
+            0..HEAVY => d.kind.clone(),
+            n @ HEAVY..1_000_000 => format!("{} {} kB", d.kind, n / 1000),
+            n => format!("{} {:.1} MB", d.kind, n as f64 / 1e6),
+        })
+        .collect();
+    if parts.is_empty() {
+        return String::new();
+    }
+    format!("; dropped: {}", parts.join(", "))
 }
 
 /// What a person should know of a video: its sound, and pixels that were converted.
@@ -282,6 +360,18 @@ pub fn summary(summary: &Summary, detects: bool) -> String {
             "{} without a face, have a look: {}{more}",
             summary.without_faces.len(),
             names.join(", ")
+        ));
+    }
+    if !summary.uncertain.is_empty() {
+        parts.push(format!(
+            "{} may still show a face, as said above",
+            summary.uncertain.len()
+        ));
+    }
+    if summary.motion > 0 && !detects {
+        parts.push(format!(
+            "{} dropped, --keep-motion covers them too",
+            count(summary.motion, "motion video")
         ));
     }
     if summary.skipped > 0 {

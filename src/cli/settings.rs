@@ -21,19 +21,24 @@ use unface::{
         session::{Network, Runtime},
     },
     discover::{List, Request},
-    pipeline::{Caged, Faces, Task},
+    pipeline::{Caged, Faces, Recheck, Task},
     redact,
     report::{Boxes, MAX_FILE},
 };
 
 use super::{
     Refusal,
-    args::{CodecName, Command, Cover, EffectName, Finding, Inputs, Names, Reading},
+    args::{CodecName, Command, Cover, EffectName, Finding, Inputs, Names, Reading, RecheckName},
     messages, places, usage,
 };
 
 /// Pixels in memory at the same time, at most, unless one picture alone needs more.
 const MEMORY: u64 = 1 << 30;
+/// What a face must score when a covered picture is searched again at half size, as a multiple of the
+/// first search's rule.
+const AGAIN: f32 = 1.0;
+/// What is named for a person to look at, as a share of that.
+const UNCERTAIN: f32 = 0.6;
 /// Overlap above which one of two boxes goes, for `detect --raw`.
 const RAW_NMS: f32 = 0.4;
 
@@ -99,6 +104,7 @@ impl Resolved {
             request.output.clone_from(&a.output);
             request.format = a.format;
             request.overwrite = a.overwrite;
+            request.keep_motion = a.keep_motion;
             request.skip_existing = a.skip_existing;
             request.neutral = a.names == Names::Neutral;
             if request.neutral && a.skip_existing {
@@ -267,10 +273,9 @@ impl Resolved {
             decode: self.decode,
             cage,
             faces,
-            task: self
-                .cover
-                .as_deref()
-                .map_or(Ok(Task::Detect), |a| self.task(a, cage))?,
+            task: self.cover.as_deref().map_or(Ok(Task::Detect), |a| {
+                self.task(a, detector.map(|d| d.1), cage)
+            })?,
             workers: self.jobs,
             memory: MEMORY.max(self.decode.max_memory),
         })
@@ -290,15 +295,22 @@ impl Resolved {
         })
     }
 
-    fn task(&self, a: &Cover, cage: Option<&Caged>) -> Result<Task, Refusal> {
+    fn task(
+        &self,
+        a: &Cover,
+        family: Option<Family>,
+        cage: Option<&Caged>,
+    ) -> Result<Task, Refusal> {
         let name = a.effect.unwrap_or(if a.image.is_some() {
             EffectName::Image
         } else {
-            EffectName::Blur
+            EffectName::Erase
         });
+        check_strength(a, name)?;
         let effect = match (name, &a.image) {
             (EffectName::Blur, _) => redact::Effect::Blur { cells: a.cells },
             (EffectName::Pixelate, _) => redact::Effect::Pixelate { cells: a.cells },
+            (EffectName::Erase, _) => redact::Effect::Erase,
             (EffectName::Fill, _) => redact::Effect::Fill { color: a.color },
             (EffectName::Image, Some(path)) => redact::Effect::Image {
                 sticker: Arc::new(sticker(path, &self.decode, cage)?),
@@ -320,6 +332,12 @@ impl Resolved {
             places: a.cover.clone(),
             preview: a.preview_boxes,
             seed: a.seed,
+            noise: a.noise,
+            recheck: match family {
+                Some(family) if a.recheck == RecheckName::Quick => Some(self.recheck(family)?),
+                _ => None,
+            },
+            scramble: a.scramble,
             video: unface::pipeline::VideoOptions {
                 choice: unface::encode::clip::Choice {
                     codec: a.codec.map(codec),
@@ -329,6 +347,15 @@ impl Resolved {
                 audio: a.audio,
                 mute: a.mute.clone(),
             },
+        })
+    }
+
+    /// How covered photos are searched again.
+    fn recheck(&self, family: Family) -> Result<Recheck, Refusal> {
+        let rule = self.options(family)?.rule;
+        Ok(Recheck {
+            rule: rule.times(AGAIN),
+            uncertain: rule.times(AGAIN * UNCERTAIN),
         })
     }
 
@@ -359,6 +386,19 @@ impl Resolved {
                 exit: super::Exit::Failed,
             })
     }
+}
+
+/// Lighter looks than can be shown to be safe need a word.
+fn check_strength(a: &Cover, name: EffectName) -> Result<(), Refusal> {
+    let keeps = matches!(name, EffectName::Blur | EffectName::Pixelate);
+    let most = redact::effect::DEFAULT_CELLS;
+    if !keeps || a.weak_effect_i_accept_the_risk || (a.cells <= most && a.noise >= 1.0) {
+        return Ok(());
+    }
+    Err(usage(format!(
+        "more than {most} cells, or less noise, let an attacker who knows other photos of people name them more \
+         often than a guess does; leave it, use --effect erase or fill, or say --weak-effect-i-accept-the-risk"
+    )))
 }
 
 const fn codec(name: CodecName) -> unface::encode::clip::Codec {
@@ -427,6 +467,11 @@ fn check_streams(a: &Cover, request: &Request) -> Result<(), Refusal> {
     if to_stdout && a.report.as_deref() == Some(std::ffi::OsStr::new("-")) {
         return Err(usage(
             "the picture and the report can't both go to standard output; give the report a file",
+        ));
+    }
+    if to_stdout && a.keep_motion {
+        return Err(usage(
+            "--keep-motion writes two files where standard output holds one; name a file or folder with -o",
         ));
     }
     if to_stdout && !a.dry_run && io::stdout().is_terminal() {
@@ -522,7 +567,7 @@ pub fn about(finding: &Finding, launcher: Launcher) -> String {
          runtime   {runtime}\n\
          formats   {}\n\
          effects   blur and pixelate: {cells} × {cells} averages a face, at most {most} × {most}, \
-         rounded and with noise; fill and image: nothing of a face\n\
+         rounded and with noise; erase, fill and image: nothing of a face\n\
          limits    {} MiB a decoded picture (--max-memory), {} MiB of metadata, 4 MiB a colour profile, \
          16383 pixels a side in WebP, 65535 in JPEG and GIF\n\
          sandbox   {sandbox}",

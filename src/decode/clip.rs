@@ -10,7 +10,7 @@ use image::{DynamicImage, RgbImage};
 use super::{Upright, from_upright_pixels};
 use crate::{
     ffmpeg::{
-        Handed, Launcher, Programs, Reading, Running, StreamError, Timed, damaged,
+        Handed, Programs, Reading, Running, StreamError, Timed, damaged,
         nut::{Content, Packet, Reader, Stream, TimeBase},
         probe::Probe,
     },
@@ -32,8 +32,6 @@ pub struct ClipOptions {
     pub allow_damaged: bool,
     /// Largest picture in bytes.
     pub max_memory: u64,
-    /// Holds the decoder.
-    pub cage: Option<Launcher>,
 }
 
 /// A video that can be read.
@@ -60,7 +58,7 @@ impl Clip {
         demuxer: &'static str,
         options: ClipOptions,
     ) -> Result<Self, StreamError> {
-        let programs = Programs::find(options.cage)?;
+        let programs = Programs::find()?;
         let input = Handed::new(file, path);
         let reading = Reading {
             input: &input,
@@ -513,4 +511,11 @@ impl Uncovered {
             Upright(()),
         ))))
     }
+}
+
+/// A picture from samples that are upright already: for pictures that never were in a file. `None` where
+/// there are not as many bytes as the layout asks for.
+#[must_use]
+pub fn from_samples(layout: Layout, data: Vec<u8>, pts: i64) -> Option<Planes> {
+    (data.len() == layout.bytes()).then(|| Planes::new(layout, data, pts, super::Upright(())))
 }

@@ -20,6 +20,31 @@ fn srgb_grey() -> ColorProfile {
     grey
 }
 
+/// The profile of colours that a file gives as numbers (ISO/IEC 23091-2), as ICC; `None` where they
+/// are sRGB, or nobody could tell the difference.
+///
+/// # Errors
+/// Names what is not converted: colours beyond white (PQ, HLG) and rare curves.
+pub(super) fn numbered(primaries: u32, transfer: u32) -> Result<Option<Vec<u8>>, &'static str> {
+    match transfer {
+        // BT.709 and its like are shown by all viewers as sRGB.
+        1 | 2 | 4 | 6 | 13 | 14 | 15 => {}
+        16 | 18 => return Err("high dynamic range; save it in standard range first"),
+        _ => return Err("colours of a rare curve"),
+    }
+    let mut profile = match primaries {
+        1 | 2 | 5 | 6 | 7 => return Ok(None),
+        9 => ColorProfile::new_bt2020(),
+        11 => ColorProfile::new_dci_p3(),
+        12 => ColorProfile::new_display_p3(),
+        _ => return Err("rare primary colours"),
+    };
+    let srgb = ColorProfile::new_srgb();
+    (profile.red_trc, profile.green_trc, profile.blue_trc) =
+        (srgb.red_trc, srgb.green_trc, srgb.blue_trc);
+    profile.encode().map(Some).map_err(|_| "rare colours")
+}
+
 /// Converts pixels from what `icc` describes to sRGB, in place.
 pub(super) fn to_srgb(pixels: &mut DynamicImage, icc: &[u8]) -> Result<(), Unreadable> {
     let profile = ColorProfile::new_from_slice(icc).map_err(|_| Unreadable)?;

@@ -75,6 +75,15 @@ pub(super) fn read(bytes: &[u8]) -> Exif {
     exif
 }
 
+/// Properties of XMP that hold a picture in themselves, and what it is: depth maps, the picture before
+/// it was blurred by them, thumbnails.
+pub(super) const XMP_PICTURES: [(&[u8], &str); 4] = [
+    (b"GDepth:Data", "depth map"),
+    (b"GImage:Data", "further picture"),
+    (b"GAudio:Data", "sound"),
+    (b"xmpGImg:image", "thumbnail"),
+];
+
 /// Values of `tiff:Orientation` in an XMP packet, as an attribute or an element.
 pub(super) fn xmp_orientations(packet: &[u8]) -> Vec<u16> {
     let key = b"tiff:Orientation";

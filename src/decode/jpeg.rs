@@ -6,7 +6,9 @@ use zune_jpeg::{
     zune_core::{bytestream::ZCursor, colorspace::ColorSpace, options::DecoderOptions},
 };
 
-use super::{DecodeError, Options, Stored, colour, gathered_profile, orientation::Gathered};
+use super::{
+    DecodeError, Options, Stored, behind, colour, gathered_profile, orientation::Gathered,
+};
 use crate::jpeg::{self, Oddity, Structure};
 
 pub(super) fn decode(bytes: &[u8], options: &Options) -> Result<Stored, DecodeError> {
@@ -130,6 +132,7 @@ fn adobe_transform(bytes: &[u8], structure: &Structure) -> Option<u8> {
 fn gather(bytes: &[u8], structure: &Structure, options: &Options) -> Result<Gathered, DecodeError> {
     let mut gathered = Gathered::default();
     let mut icc: Vec<(u8, &[u8])> = Vec::new();
+    let mut index = behind::Index::default();
     for segment in &structure.segments {
         let payload = &bytes[segment.payload.clone()];
         let whole = segment.whole.len() as u64;
@@ -138,6 +141,7 @@ fn gather(bytes: &[u8], structure: &Structure, options: &Options) -> Result<Gath
                 gathered.bytes += whole;
                 options.allow_metadata(gathered.bytes)?;
                 app(&mut gathered, &mut icc, segment.marker, payload, whole);
+                point(&mut index, segment.marker, payload);
             }
             0xF0..=0xFD | 0x02..=0xBF => gathered.drop("unknown segments", whole),
             _ => {}
@@ -153,16 +157,30 @@ fn gather(bytes: &[u8], structure: &Structure, options: &Options) -> Result<Gath
             Oddity::Padding(_) => {}
         }
     }
-    behind(
-        &mut gathered,
-        bytes.get(structure.end..).unwrap_or_default(),
-    );
+    for part in behind::parts(bytes, structure.end.min(bytes.len()), &index) {
+        gathered.drop(part.kind, part.place.len() as u64);
+        if part.kind == behind::MOTION {
+            gathered.clip(part.place);
+        }
+    }
     icc.sort_by_key(|part| part.0);
     if !icc.is_empty() {
         let profile: Vec<u8> = icc.iter().flat_map(|part| part.1).copied().collect();
         gathered_profile(&mut gathered, profile)?;
     }
     Ok(gathered)
+}
+
+/// Notes what a segment says of the things behind the picture's end.
+fn point(index: &mut behind::Index, marker: u8, payload: &[u8]) {
+    if let (0xE1, Some(packet)) = (
+        marker,
+        payload.strip_prefix(b"http://ns.adobe.com/xap/1.0/\0"),
+    ) {
+        index.xmp(packet);
+    } else if let (0xE2, Some(block)) = (marker, payload.strip_prefix(b"MPF\0")) {
+        index.mpf(block);
+    }
 }
 
 fn app<'a>(
@@ -186,8 +204,8 @@ fn app<'a>(
                 gathered.exif(block, whole);
             } else if let Some(packet) = after(b"http://ns.adobe.com/xap/1.0/\0") {
                 gathered.xmp(packet, whole);
-            } else if payload.starts_with(b"http://ns.adobe.com/xmp/extension/\0") {
-                gathered.drop("XMP", whole);
+            } else if let Some(packet) = after(b"http://ns.adobe.com/xmp/extension/\0") {
+                gathered.further_xmp(packet, whole);
             } else {
                 gathered.drop("application data", whole);
             }
@@ -207,23 +225,4 @@ fn app<'a>(
         0xFE => gathered.drop("comment", whole),
         _ => gathered.drop("application data", whole),
     }
-}
-
-/// Names what follows the picture's end.
-fn behind(gathered: &mut Gathered, tail: &[u8]) {
-    if tail.is_empty() {
-        return;
-    }
-    let kind = if tail.starts_with(&[0xFF, 0xD8]) {
-        "further pictures behind the end"
-    } else if tail.get(4..8) == Some(b"ftyp")
-        || tail
-            .windows(8)
-            .any(|w| w == b"MotionPh" || &w[4..] == b"ftyp")
-    {
-        "motion video behind the end"
-    } else {
-        "bytes behind the end"
-    };
-    gathered.drop(kind, tail.len() as u64);
 }

@@ -8,11 +8,14 @@
 //! What can't be noticed: a flipped bit inside a JPEG's data that happens to give another valid
 //! picture of the same length.
 
+mod behind;
+mod bmff;
 mod bmp;
 pub mod clip;
 mod colour;
 mod exif;
 mod gif;
+mod heif;
 mod ifd;
 mod jpeg;
 mod orientation;
@@ -22,11 +25,15 @@ mod tiff;
 mod webp;
 pub mod wire;
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::{
+    ops::Range,
+    panic::{AssertUnwindSafe, catch_unwind},
+};
 
 use image::{ColorType, DynamicImage, ImageBuffer};
 
 use crate::{format::Format, frame::Frame};
+pub use behind::MOTION;
 use orientation::Gathered;
 pub use sniff::{HEAD, Kind, sniff};
 
@@ -97,12 +104,16 @@ pub struct Dropped {
 pub struct Photo {
     /// Its upright pixels.
     pub frame: Frame,
+    /// Its further pages.
+    pub further: Vec<Frame>,
     /// The format it came in.
     pub format: Format,
     /// Whether its coding lost nothing: not so for JPEG and lossy WebP.
     pub lossless: bool,
     /// What else the file held.
     pub dropped: Vec<Dropped>,
+    /// The clip of a motion photo: where it lies in the file.
+    pub motion: Option<Range<usize>>,
     /// What is wrong with the file, where `allow_damaged` let it pass.
     pub damage: Option<String>,
 }
@@ -120,6 +131,17 @@ pub enum DecodeError {
     /// A kind that is not read.
     #[error("is {0}, which unface does not read; convert it to JPEG or PNG first")]
     Unsupported(String),
+    /// ffmpeg is missing.
+    #[error(
+        "is a HEIF or AVIF picture, and ffmpeg, which decodes them, is not installed; install ffmpeg 5.1 or newer (Debian, Ubuntu: apt install ffmpeg; \
+         Fedora: dnf install ffmpeg; macOS: brew install ffmpeg; Windows: winget install ffmpeg), or make a JPEG of it"
+    )]
+    Needs,
+    /// What a camera's sensor gave, not yet a picture.
+    #[error(
+        "is {0}, which has to be developed first; make a JPEG of it, as with `darktable-cli PHOTO OUT.jpg` or RawTherapee, and name that"
+    )]
+    Raw(String),
     /// A video where only a photo can be.
     #[error(
         "is {0}, and videos are read from files only; name the file, or pipe frames with `ffmpeg -i - -f yuv4mpegpipe -`"
@@ -170,38 +192,62 @@ pub fn photo(bytes: &[u8], options: &Options) -> Result<Photo, DecodeError> {
 fn decode(bytes: &[u8], options: &Options) -> Result<Photo, DecodeError> {
     let format = match sniff(&bytes[..bytes.len().min(HEAD)]) {
         Kind::Photo(format) => format,
+        Kind::Heif(format) => {
+            return finished(vec![heif::decode(bytes, options)?], format, false, options);
+        }
         Kind::Video(name, _) => return Err(DecodeError::Piped(with_article(name))),
+        Kind::Unsupported(name) if name.contains("raw picture") => {
+            return Err(DecodeError::Raw(with_article(name)));
+        }
         Kind::Unsupported(name) => return Err(DecodeError::Unsupported(with_article(name))),
         Kind::Other => return Err(DecodeError::NotMedia),
         Kind::Empty => return Err(DecodeError::Empty),
     };
     let (stored, lossless) = match format {
-        Format::Jpeg => (jpeg::decode(bytes, options)?, false),
-        Format::Png => (png::decode(bytes, options)?, true),
-        Format::WebP => webp::decode(bytes, options)?,
-        Format::Tiff => (tiff::decode(bytes, options)?, true),
-        Format::Bmp => (bmp::decode(bytes, options)?, true),
-        Format::Gif => (gif::decode(bytes, options)?, true),
-        // No file is sniffed as a photo of these.
-        Format::Mp4 | Format::WebM => return Err(DecodeError::NotMedia),
-    };
-    let mut gathered = stored.gathered;
-    let orientation = gathered.decide(options.orientation)?;
-    let mut pixels = stored.pixels;
-    if let Some(icc) = gathered.icc.take() {
-        // A profile that nobody can read: viewers show the numbers as they are.
-        if colour::to_srgb(&mut pixels, &icc).is_err() {
-            gathered.drop("unreadable colour profile", 0);
+        Format::Jpeg => (vec![jpeg::decode(bytes, options)?], false),
+        Format::Png => (vec![png::decode(bytes, options)?], true),
+        Format::WebP => {
+            let (stored, lossless) = webp::decode(bytes, options)?;
+            (vec![stored], lossless)
         }
+        Format::Tiff => (tiff::decode(bytes, options)?, true),
+        Format::Bmp => (vec![bmp::decode(bytes, options)?], true),
+        Format::Gif => (vec![gif::decode(bytes, options)?], true),
+        // No file is sniffed as a photo of these.
+        Format::Avif | Format::Mp4 | Format::WebM => return Err(DecodeError::NotMedia),
+    };
+    finished(stored, format, lossless, options)
+}
+
+/// Pages as stored → the photo that a viewer would show.
+fn finished(
+    stored: Vec<Stored>,
+    format: Format,
+    lossless: bool,
+    options: &Options,
+) -> Result<Photo, DecodeError> {
+    let mut frames = Vec::with_capacity(stored.len());
+    let mut all = Gathered::default();
+    let mut damage = None;
+    for page in stored {
+        damage = damage.or_else(|| page.damage.clone());
+        let (frame, gathered) = page.upright(options)?;
+        frames.push(frame);
+        for Dropped { kind, bytes } in gathered.dropped {
+            all.drop(kind, bytes);
+        }
+        all.motion = all.motion.or(gathered.motion);
     }
-    clear_hidden(&mut pixels);
-    let pixels = orientation::apply(pixels, orientation);
+    let mut frames = frames.into_iter();
+    let frame = frames.next().ok_or(DecodeError::NotMedia)?;
     Ok(Photo {
-        frame: from_upright_pixels(pixels),
+        frame,
+        further: frames.collect(),
         format,
         lossless,
-        dropped: gathered.dropped,
-        damage: stored.damage,
+        dropped: all.dropped,
+        motion: all.motion,
+        damage,
     })
 }
 
@@ -210,6 +256,23 @@ struct Stored {
     pixels: DynamicImage,
     gathered: Gathered,
     damage: Option<String>,
+}
+
+impl Stored {
+    /// The pixels in sRGB and turned upright, and what else the file said of them.
+    fn upright(self, options: &Options) -> Result<(Frame, Gathered), DecodeError> {
+        let (mut gathered, mut pixels) = (self.gathered, self.pixels);
+        let orientation = gathered.decide(options.orientation)?;
+        if let Some(icc) = gathered.icc.take() {
+            // A profile that nobody can read: viewers show the numbers as they are.
+            if colour::to_srgb(&mut pixels, &icc).is_err() {
+                gathered.drop("unreadable colour profile", 0);
+            }
+        }
+        clear_hidden(&mut pixels);
+        let pixels = orientation::apply(pixels, orientation);
+        Ok((from_upright_pixels(pixels), gathered))
+    }
 }
 
 /// A colour profile may have this many bytes, inflated; real ones are under 2 MB.
@@ -277,10 +340,17 @@ fn clear_hidden(pixels: &mut DynamicImage) {
     }
 }
 
+/// Whether a photo is decoded by `ffmpeg`, a process of its own; `head` as for [`sniff`].
+#[must_use]
+pub fn by_ffmpeg(head: &[u8]) -> bool {
+    matches!(sniff(head), Kind::Heif(_))
+}
+
 /// Width, height and bytes a decoded pixel by the header alone, for planning memory.
 #[must_use]
 pub fn dimensions(bytes: &[u8]) -> Option<(u32, u32, u8)> {
     match sniff(&bytes[..bytes.len().min(HEAD)]) {
+        Kind::Heif(_) => heif::size(bytes),
         Kind::Photo(Format::Png) => png::size(bytes),
         Kind::Photo(Format::WebP) => webp::size(bytes),
         Kind::Photo(Format::Tiff) => tiff::size(bytes),

@@ -1,5 +1,7 @@
 //! Which way is up: decided once from all that a file says, applied once to its pixels.
 
+use std::ops::Range;
+
 use image::{DynamicImage, metadata::Orientation};
 
 use super::{DecodeError, Dropped};
@@ -13,6 +15,8 @@ pub(super) struct Gathered {
     pub(super) dropped: Vec<Dropped>,
     /// Metadata that was looked at so far, in bytes.
     pub(super) bytes: u64,
+    /// The longest clip that came with the picture.
+    pub(super) motion: Option<Range<usize>>,
 }
 
 impl Gathered {
@@ -28,9 +32,18 @@ impl Gathered {
         self.drop(what, whole);
     }
 
+    /// Notes an EXIF block of a file in which its orientation has no say.
+    pub(super) fn told(&mut self, block: &[u8], whole: u64) {
+        let orientations = std::mem::take(&mut self.exif);
+        self.exif(block, whole);
+        self.exif = orientations;
+    }
+
     /// Notes what a TIFF file, read as an EXIF block, holds; not its orientation.
     pub(super) fn exif_of(&mut self, file: &[u8]) {
-        let exif = super::exif::read(file);
+        let mut exif = super::exif::read(file);
+        // A second directory is a page here.
+        exif.holds.retain(|what| *what != "thumbnail");
         if !exif.holds.is_empty() {
             self.drop(format!("tags ({})", exif.holds.join(", ")), 0);
         }
@@ -44,7 +57,25 @@ impl Gathered {
     /// Notes an XMP packet.
     pub(super) fn xmp(&mut self, packet: &[u8], whole: u64) {
         self.xmp.extend(super::exif::xmp_orientations(packet));
+        self.further_xmp(packet, whole);
+    }
+
+    /// Notes a part of an XMP packet that has no place in the first.
+    pub(super) fn further_xmp(&mut self, packet: &[u8], whole: u64) {
         self.drop("XMP", whole);
+        // Whole pictures stand in it as text; their size is that of the packet.
+        for (key, what) in super::exif::XMP_PICTURES {
+            if packet.windows(key.len()).any(|w| w == key) {
+                self.drop(what, 0);
+            }
+        }
+    }
+
+    /// Notes a clip that came with the picture.
+    pub(super) fn clip(&mut self, place: Range<usize>) {
+        if self.motion.as_ref().is_none_or(|m| m.len() < place.len()) {
+            self.motion = Some(place);
+        }
     }
 
     /// Notes something that the output will not hold; equal kinds add up.

@@ -10,6 +10,8 @@ pub const HEAD: usize = 4096;
 pub enum Kind {
     /// A picture that unface reads.
     Photo(Format),
+    /// A HEIF or AVIF picture, and the format that it is written in unless another is chosen.
+    Heif(Format),
     /// A video that `ffmpeg` reads: what it is called, and the demuxer for it.
     Video(&'static str, &'static str),
     /// A picture or video of a kind that unface does not read, by its name.
@@ -26,7 +28,7 @@ impl Kind {
     pub const fn is_media(self) -> bool {
         matches!(
             self,
-            Self::Photo(_) | Self::Video(..) | Self::Unsupported(_)
+            Self::Photo(_) | Self::Heif(_) | Self::Video(..) | Self::Unsupported(_)
         )
     }
 }
@@ -117,6 +119,9 @@ pub fn sniff(head: &[u8]) -> Kind {
         .or_else(|| transport_stream(head))
         .or_else(|| text(head))
     {
+        if let Some(&(_, format)) = HEIFS.iter().find(|(n, _)| *n == name) {
+            return Kind::Heif(format);
+        }
         return match DEMUXERS.iter().find(|(n, _)| *n == name) {
             Some(&(name, demuxer)) => Kind::Video(name, demuxer),
             None => Kind::Unsupported(name),
@@ -124,6 +129,13 @@ pub fn sniff(head: &[u8]) -> Kind {
     }
     Kind::Other
 }
+
+/// Pictures in boxes that are read, and what they become.
+const HEIFS: [(&str, Format); 3] = [
+    ("AVIF picture", Format::Avif),
+    ("HEIC picture", Format::Jpeg),
+    ("HEIF picture", Format::Jpeg),
+];
 
 /// The demuxer that is forced for a kind of video, so that no file can choose one that would read
 /// other files.

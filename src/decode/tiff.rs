@@ -1,6 +1,7 @@
 //! TIFF → pixels: the directories are walked here, the samples come from `tiff`.
 //!
-//! One page of 1 to 16 bits a sample, grey, palette, RGB, CMYK or YCbCr, in strips or tiles. Raw
+//! Pages of 1 to 16 bits a sample, grey, palette, RGB, CMYK or YCbCr, in strips or tiles. What is no
+//! page (reduced copies, masks, pictures below a page) is dropped and named. Raw
 //! pictures of cameras dress as TIFF: they are told apart and refused by name.
 
 use std::io::Cursor;
@@ -86,11 +87,22 @@ impl Directory<'_> {
             .unwrap_or_default()
     }
 
-    /// Whether it holds a picture of its own: no reduced copy and no mask.
-    fn is_page(&self) -> bool {
-        let reduced = self.number(tag::SUBFILE).unwrap_or(0) & 5 != 0
-            || self.number(tag::OLD_SUBFILE) == Some(2);
-        !reduced && self.entry(tag::WIDTH).is_some()
+    /// What it is, if it holds no picture of its own.
+    fn beside(&self) -> Option<&'static str> {
+        let subfile = self.number(tag::SUBFILE).unwrap_or(0);
+        if subfile & 4 != 0 {
+            Some("masks")
+        } else if subfile & 1 != 0 || self.number(tag::OLD_SUBFILE) == Some(2) {
+            Some("reduced copies")
+        } else if self.entry(tag::WIDTH).is_none() {
+            Some("further directories")
+        } else {
+            None
+        }
+    }
+
+    fn size(&self) -> Option<(u32, u32)> {
+        self.number(tag::WIDTH).zip(self.number(tag::HEIGHT))
     }
 
     fn is_raw(&self) -> bool {
@@ -103,43 +115,65 @@ impl Directory<'_> {
     }
 }
 
-pub(super) fn decode(bytes: &[u8], options: &Options) -> Result<Stored, DecodeError> {
+/// Decodes all pages, at least one.
+pub(super) fn decode(bytes: &[u8], options: &Options) -> Result<Vec<Stored>, DecodeError> {
     let broken = || DecodeError::Damaged("its header is broken".into());
     let reader = Reader::new(bytes).ok_or_else(broken)?;
     let directories = directories(&reader)?;
-    let first = directories.first().ok_or_else(|| {
-        DecodeError::Damaged("it is cut off or broken: its directory can't be read".into())
-    })?;
+    if directories.is_empty() {
+        return Err(DecodeError::Damaged(
+            "it is cut off or broken: its directory can't be read".into(),
+        ));
+    }
     refuse_raw(&reader, &directories)?;
-    let pages: Vec<usize> = (0..directories.len())
-        .filter(|&i| directories[i].is_page())
+    let mut pages: Vec<usize> = (0..directories.len())
+        .filter(|&i| directories[i].beside().is_none())
         .collect();
-    let index = match pages[..] {
-        [] => 0,
-        [one] => one,
-        _ => {
-            return Err(DecodeError::Unsupported(format!(
-                "a TIFF of {} pages",
-                pages.len()
-            )));
+    // Where nothing calls itself a page, viewers show the first.
+    if pages.is_empty() {
+        pages.push(0);
+    }
+    let mut needs = 0u64;
+    for page in pages.iter().map(|&i| &directories[i]) {
+        let (width, height) = page.size().ok_or_else(broken)?;
+        let a_pixel = bytes_a_pixel(page);
+        options.allow(width, height, a_pixel)?;
+        needs = needs.saturating_add(u64::from(width) * u64::from(height) * a_pixel);
+    }
+    if needs > options.max_memory {
+        let limit = options.max_memory;
+        return Err(DecodeError::TooLarge { needs, limit });
+    }
+    let mut stored = pages
+        .iter()
+        .map(|&i| decode_page(bytes, i, &directories[i], options))
+        .collect::<Result<Vec<_>, _>>()?;
+    for (i, directory) in directories.iter().enumerate() {
+        if let (Some(what), false, Some(first)) =
+            (directory.beside(), pages.contains(&i), stored.first_mut())
+        {
+            first.gathered.drop(what, 0);
         }
-    };
-    let page = directories.get(index).unwrap_or(first);
-    let (width, height) = page
-        .number(tag::WIDTH)
-        .zip(page.number(tag::HEIGHT))
-        .ok_or_else(broken)?;
-    options.allow(width, height, bytes_a_pixel(page))?;
+    }
+    Ok(stored)
+}
+
+fn decode_page(
+    bytes: &[u8],
+    index: usize,
+    page: &Directory<'_>,
+    options: &Options,
+) -> Result<Stored, DecodeError> {
+    let size = page
+        .size()
+        .ok_or_else(|| DecodeError::Damaged("its header is broken".into()))?;
     let damage = cut_off(bytes, page);
     if let (Some(what), false) = (&damage, options.allow_damaged) {
         return Err(DecodeError::Damaged(what.clone()));
     }
     let mut gathered = gather(bytes, page, options)?;
-    if directories.len() > 1 {
-        gathered.drop("reduced copies", 0);
-    }
     let (samples, fault) = samples(bytes, index, page, options)?;
-    let pixels = picture(page, (width, height), samples, &mut gathered)?;
+    let pixels = picture(page, size, samples, &mut gathered)?;
     Ok(Stored {
         pixels,
         gathered,
@@ -150,13 +184,18 @@ pub(super) fn decode(bytes: &[u8], options: &Options) -> Result<Stored, DecodeEr
 /// Width, height and bytes a pixel once decoded, where the directory lies in `bytes`.
 pub(super) fn size(bytes: &[u8]) -> Option<(u32, u32, u8)> {
     let reader = Reader::new(bytes)?;
-    let (entries, _) = reader.directory(reader.first())?;
+    let (entries, next) = reader.directory(reader.first())?;
+    // Where there are further pages, the first does not tell.
+    if next != 0 {
+        return None;
+    }
     let page = Directory {
         reader: &reader,
         entries,
     };
     let a_pixel = bytes_a_pixel(&page).min(8) as u8;
-    Some((page.number(tag::WIDTH)?, page.number(tag::HEIGHT)?, a_pixel))
+    let (width, height) = page.size()?;
+    Some((width, height, a_pixel))
 }
 
 fn bytes_a_pixel(page: &Directory<'_>) -> u64 {
@@ -225,7 +264,7 @@ fn refuse_raw(reader: &Reader<'_>, directories: &[Directory<'_>]) -> Result<(), 
     } else {
         "a camera's raw picture"
     };
-    Err(DecodeError::Unsupported(name.into()))
+    Err(DecodeError::Raw(name.into()))
 }
 
 /// What is wrong where the picture's data reaches beyond the end of the file.
@@ -265,9 +304,8 @@ fn gather(bytes: &[u8], page: &Directory<'_>, options: &Options) -> Result<Gathe
             tag::IPTC => gathered.drop("IPTC", whole),
             tag::PHOTOSHOP => gathered.drop("Photoshop's data", whole),
             tag::PHOTOSHOP_LAYERS => gathered.drop("layers", whole),
-            tag::EXIF | tag::GPS | tag::SUB_DIRECTORIES => {
-                gathered.drop("further directories", whole);
-            }
+            tag::EXIF | tag::GPS => gathered.drop("further directories", whole),
+            tag::SUB_DIRECTORIES => gathered.drop("hidden pictures", 0),
             tag::ICC => gathered_profile(&mut gathered, value.to_vec())?,
             // Text, dates, maker's tags.
             269..=272 | 285 | 305..=306 | 315..=316 | 33432 | tag::MODEL_TRANSFORM | 32768.. => {

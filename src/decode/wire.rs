@@ -3,7 +3,10 @@
 //! What comes out of the pipe is as hostile as the file was: sizes are checked before anything is
 //! taken, and texts are made harmless.
 
-use std::io::{self, Read, Write};
+use std::{
+    io::{self, Read, Write},
+    ops::Range,
+};
 
 use image::{ColorType, DynamicImage};
 use serde::{Deserialize, Serialize};
@@ -27,6 +30,7 @@ struct Header {
     format: String,
     lossless: bool,
     dropped: Vec<Dropped>,
+    motion: Option<Range<usize>>,
     damage: Option<String>,
 }
 
@@ -71,30 +75,44 @@ pub fn question(bytes: &[u8]) -> Option<(Options, &[u8])> {
 /// When the pipe breaks.
 pub fn send(result: &Result<Photo, DecodeError>, to: &mut dyn Write) -> io::Result<()> {
     let header = result.as_ref().map(|photo| Header {
-        pages: vec![Page::of(photo.frame.pixels())],
+        pages: pages(photo).map(Page::of).collect(),
         format: photo.format.suffix().into(),
         lossless: photo.lossless,
         dropped: photo.dropped.clone(),
+        motion: photo.motion.clone(),
         damage: photo.damage.clone(),
     });
     let text = serde_json::to_vec(&header)?;
     to.write_all(&(text.len() as u64).to_le_bytes())?;
     to.write_all(&text)?;
     if let Ok(photo) = result {
-        to.write_all(photo.frame.pixels().as_bytes())?;
+        for pixels in pages(photo) {
+            to.write_all(pixels.as_bytes())?;
+        }
     }
     Ok(())
+}
+
+fn pages(photo: &Photo) -> impl Iterator<Item = &DynamicImage> {
+    std::iter::once(&photo.frame)
+        .chain(&photo.further)
+        .map(crate::Frame::pixels)
 }
 
 fn wrong(what: &str) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, what.to_owned())
 }
 
-/// Reads what decoding gave. `options`: what may be decoded, asked again here.
+/// Reads what decoding gave. `options`: what may be decoded, asked again here. `file`: bytes of the
+/// file.
 ///
 /// # Errors
 /// When the pipe breaks, or what comes is not what [`send`] writes.
-pub fn receive(from: &mut dyn Read, options: &Options) -> io::Result<Result<Photo, DecodeError>> {
+pub fn receive(
+    from: &mut dyn Read,
+    options: &Options,
+    file: usize,
+) -> io::Result<Result<Photo, DecodeError>> {
     let mut length = [0; 8];
     from.read_exact(&mut length)?;
     let length = u64::from_le_bytes(length);
@@ -126,16 +144,17 @@ pub fn receive(from: &mut dyn Read, options: &Options) -> io::Result<Result<Phot
         frames.push(from_upright_pixels(pixels));
     }
     let mut frames = frames.into_iter();
-    match (frames.next(), frames.next()) {
-        (Some(frame), None) => Ok(Ok(Photo {
-            frame,
-            format,
-            lossless: header.lossless,
-            dropped: header.dropped,
-            damage: header.damage,
-        })),
-        _ => Err(wrong("another number of pages than one")),
-    }
+    let frame = frames.next().ok_or_else(|| wrong("no page"))?;
+    let inside = |r: &Range<usize>| r.start <= r.end && r.end <= file;
+    Ok(Ok(Photo {
+        frame,
+        further: frames.collect(),
+        format,
+        lossless: header.lossless,
+        dropped: header.dropped,
+        motion: header.motion.filter(inside),
+        damage: header.damage,
+    }))
 }
 
 impl Page {

@@ -4,6 +4,7 @@
 //! ([`model`], [`session`]), its outputs become boxes ([`family`]), the boxes that pass the
 //! [`rule`] are brought back to the picture and joined to faces ([`merge`]).
 
+pub mod again;
 pub mod family;
 pub mod manifest;
 pub mod merge;
@@ -124,6 +125,7 @@ const LAYOUT: Layout = Layout {
     overlap: 96,
     pad: 0,
     multiple: 32,
+    halved_from: 160,
 };
 
 impl Detector {
@@ -294,6 +296,7 @@ fn run_fixed(
         overlap: FIXED_OVERLAP,
         pad: 0,
         multiple: 1,
+        halved_from: u32::MAX,
     };
     let steps = |full: u32, side: u32| -> Vec<i32> {
         let n = if full <= side {

@@ -59,6 +59,16 @@ impl Rule {
         }
     }
 
+    /// The same with every score times `by`.
+    #[must_use]
+    pub fn times(&self, by: f32) -> Self {
+        Self {
+            base: self.base * by,
+            cap: self.cap * by,
+            ..*self
+        }
+    }
+
     /// The score that a box of this height needs.
     #[must_use]
     pub fn threshold(&self, height: f32) -> f32 {

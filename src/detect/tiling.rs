@@ -1,9 +1,9 @@
 //! Which windows of a picture are searched, at which scale.
 //!
 //! A picture is searched at its own resolution in overlapping tiles, so that a small face in a
-//! large crowd is found and memory stays flat; and once more in copies reduced by
-//! [`REDUCTION`], where faces that are larger than the overlap fit into one tile, until the
-//! whole copy is a single tile.
+//! large crowd is found and memory stays flat; in copies reduced by [`REDUCTION`], where faces
+//! that are larger than the overlap fit into one tile, until the whole copy is a single tile; and
+//! once more at half of that, as the network misses large faces more often than middling ones.
 
 /// How much smaller each copy is than the one before. A network finds faces from about 10 to
 /// over 100 pixels; a factor of 3 leaves no gap between the copies.
@@ -73,6 +73,11 @@ pub struct Layout {
     pub pad: u32,
     /// Sides of windows are multiples of this.
     pub multiple: u32,
+    /// A copy that is one window is searched once more at half its size if its longer side is at
+    /// least this, in pixels of the copy. On training pictures this left 3 instead of 6 of 275
+    /// faces of 128 pixels and more uncovered, and 1.44 instead of 1.62 % of all at 1.8 % false
+    /// area, for a quarter more work.
+    pub halved_from: u32,
 }
 
 impl Layout {
@@ -83,27 +88,38 @@ impl Layout {
         let mut levels = Vec::new();
         let mut reduction = 1;
         loop {
-            let (w, h) = (
-                width.div_ceil(reduction).max(1),
-                height.div_ceil(reduction).max(1),
-            );
-            let tiles = self.tiles(w, h);
-            let last = tiles.len() == 1;
-            let overlap = (
-                shared(tiles.iter().map(|t| (t.x, t.width))),
-                shared(tiles.iter().map(|t| (t.y, t.height))),
-            );
-            levels.push(Level {
-                reduction,
-                width: w,
-                height: h,
-                overlap,
-                tiles,
-            });
-            match reduction.checked_mul(REDUCTION) {
-                Some(next) if !last => reduction = next,
+            let level = self.level(width, height, reduction);
+            let whole = level.tiles.len() == 1;
+            let longer = level.width.max(level.height);
+            levels.push(level);
+            let next = reduction.checked_mul(if whole { 2 } else { REDUCTION });
+            match next {
+                Some(next) if !whole => reduction = next,
+                Some(next) if longer >= self.halved_from => {
+                    levels.push(self.level(width, height, next));
+                    return levels;
+                }
                 _ => return levels,
             }
+        }
+    }
+
+    fn level(&self, width: u32, height: u32, reduction: u32) -> Level {
+        let (width, height) = (
+            width.div_ceil(reduction).max(1),
+            height.div_ceil(reduction).max(1),
+        );
+        let tiles = self.tiles(width, height);
+        let overlap = (
+            shared(tiles.iter().map(|t| (t.x, t.width))),
+            shared(tiles.iter().map(|t| (t.y, t.height))),
+        );
+        Level {
+            reduction,
+            width,
+            height,
+            overlap,
+            tiles,
         }
     }
 

@@ -17,7 +17,7 @@ use std::{
     time::Duration,
 };
 
-use super::{DiscoverError, Job, Output, Plan, Request, Source, name, plan};
+use super::{DiscoverError, Job, Plan, Request, Source, name, plan};
 use crate::format::Format;
 
 /// Names that are read ahead.
@@ -191,7 +191,8 @@ impl<'a, F: Fn(&Source) -> Option<Format>> Stream<'a, F> {
         if !self.seen.insert(whole) {
             return;
         }
-        if let Some(Output::File(output)) = &job.output {
+        let outputs: Vec<PathBuf> = job.files().map(Path::to_path_buf).collect();
+        for output in &outputs {
             let shown = || output.as_path().into();
             let over_input = fs::canonicalize(output).is_ok_and(|o| self.seen.contains(&o));
             let refusal = if over_input {
@@ -206,7 +207,9 @@ impl<'a, F: Fn(&Source) -> Option<Format>> Stream<'a, F> {
                 self.ready.push_back(Listed::Refused(source, refusal));
                 return;
             }
-            self.taken.insert(name::comparable(output), source);
+        }
+        for output in &outputs {
+            self.taken.insert(name::comparable(output), source.clone());
         }
         self.ready.push_back(Listed::Job(job));
     }

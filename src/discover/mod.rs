@@ -59,8 +59,21 @@ pub struct Job {
     pub output: Option<Output>,
     /// The output's format; `None` as above.
     pub format: Option<Format>,
+    /// Where the clip of a motion photo goes, should it hold one that is to be kept.
+    pub clip: Option<PathBuf>,
     /// The output is there already and is to be left alone.
     pub skip: bool,
+}
+
+impl Job {
+    /// The files that may be written.
+    fn files(&self) -> impl Iterator<Item = &Path> {
+        let output = match &self.output {
+            Some(Output::File(path)) => Some(path),
+            _ => None,
+        };
+        output.into_iter().chain(&self.clip).map(PathBuf::as_path)
+    }
 }
 
 /// What was named.
@@ -84,6 +97,8 @@ pub struct Request {
     pub look_only: bool,
     /// Outputs get names that tell nothing, and lie in no folders of the inputs'.
     pub neutral: bool,
+    /// The clips of motion photos are covered and written too.
+    pub keep_motion: bool,
 }
 
 /// What came of it.
@@ -109,7 +124,7 @@ pub enum DiscoverError {
     SeveralIntoOne,
     /// `-o FILE` with a suffix that is no format.
     #[error(
-        "{0}: its suffix names no format; use .jpg, .png, .webp, .tif, .bmp or .gif, or end it with / for a folder"
+        "{0}: its suffix names no format; use .jpg, .png, .webp, .tif, .bmp, .gif or .avif, or end it with / for a folder"
     )]
     Suffix(ShownPath),
     /// An output of an earlier run was named.
@@ -196,10 +211,15 @@ pub fn plan(
             named: entry.named,
             output,
             format,
+            clip: None,
             skip: false,
         });
     }
-    part(&mut plan.jobs, &entries, &target)?;
+    part(&mut plan.jobs, &entries, &target);
+    if request.keep_motion {
+        clips(&mut plan.jobs, &entries, &target, request.neutral);
+    }
+    refuse_collisions(&plan.jobs)?;
     guard_inputs(&plan.jobs)?;
     for job in &mut plan.jobs {
         let Some(Output::File(path)) = &job.output else {
@@ -212,7 +232,13 @@ pub fn plan(
             job.skip = true;
         }
     }
-    Ok(plan)
+    let clips = plan.jobs.iter().filter_map(|j| j.clip.as_deref());
+    match clips.into_iter().find(|c| fs::symlink_metadata(c).is_ok()) {
+        Some(taken) if !request.overwrite && !request.skip_existing => {
+            Err(DiscoverError::Exists(taken.into()))
+        }
+        _ => Ok(plan),
+    }
 }
 
 fn wanted(request: &Request, target: &Target, found: Format) -> Format {
@@ -361,8 +387,8 @@ fn neutral(
     })
 }
 
-/// Inputs that would get one name keep their old suffixes; if that is not enough, nothing is done.
-fn part(jobs: &mut [Job], entries: &[Entry], target: &Target) -> Result<(), DiscoverError> {
+/// Inputs that would get one name keep their old suffixes.
+fn part(jobs: &mut [Job], entries: &[Entry], target: &Target) {
     let key = |job: &Job| match &job.output {
         Some(Output::File(path)) => Some(name::comparable(path)),
         _ => None,
@@ -379,17 +405,41 @@ fn part(jobs: &mut [Job], entries: &[Entry], target: &Target) -> Result<(), Disc
             job.output = output(entry, target, format, true);
         }
     }
-    let mut first: HashMap<PathBuf, &Path> = HashMap::new();
-    for job in jobs.iter() {
-        let (Some(k), Some(Output::File(path))) = (key(job), &job.output) else {
+}
+
+/// Names for the clips of motion photos: the photo's whole name and the clip's suffix behind it.
+fn clips(jobs: &mut [Job], entries: &[Entry], target: &Target, neutral: bool) {
+    for (job, entry) in jobs.iter_mut().zip(entries) {
+        let photo = job.format.is_some_and(|f| !f.is_video());
+        let Some(Output::File(still)) = job.output.as_ref().filter(|_| photo) else {
             continue;
         };
-        if let Some(other) = first.insert(k, job.source.path()) {
-            return Err(DiscoverError::Collision(
-                path.as_path().into(),
-                other.into(),
-                job.source.path().into(),
-            ));
+        job.clip = match output(entry, target, Format::Mp4, true) {
+            // Nothing else has the random name.
+            _ if neutral => Some(still.with_extension(Format::Mp4.suffix())),
+            Some(Output::File(path)) if path != *still => Some(path),
+            _ => {
+                let mut name = still.clone().into_os_string();
+                name.push(".");
+                name.push(Format::Mp4.suffix());
+                Some(name.into())
+            }
+        };
+    }
+}
+
+/// No two inputs may get one name.
+fn refuse_collisions(jobs: &[Job]) -> Result<(), DiscoverError> {
+    let mut first: HashMap<PathBuf, &Path> = HashMap::new();
+    for job in jobs {
+        for path in job.files() {
+            if let Some(other) = first.insert(name::comparable(path), job.source.path()) {
+                return Err(DiscoverError::Collision(
+                    path.into(),
+                    other.into(),
+                    job.source.path().into(),
+                ));
+            }
         }
     }
     Ok(())
@@ -405,12 +455,10 @@ fn guard_inputs(jobs: &[Job]) -> Result<(), DiscoverError> {
         })
         .collect();
     for job in jobs {
-        let Some(Output::File(path)) = &job.output else {
-            continue;
-        };
-        if fs::canonicalize(path).is_ok_and(|whole| inputs.contains(&whole)) {
+        let taken = |path: &&Path| fs::canonicalize(path).is_ok_and(|w| inputs.contains(&w));
+        if let Some(path) = job.files().find(taken) {
             return Err(DiscoverError::OverInput(
-                path.as_path().into(),
+                path.into(),
                 job.source.path().into(),
             ));
         }

@@ -9,7 +9,7 @@ use std::{fs::File, io::BufWriter, path::Path, process::ChildStdin};
 use super::{EncodeError, moov};
 use crate::{
     ffmpeg::{
-        Handed, Launcher, Programs, Running, StreamError, Timed,
+        Handed, Programs, Running, StreamError, Timed,
         nut::{Content, Stream, TimeBase, Writer},
     },
     format::Format,
@@ -62,8 +62,6 @@ pub struct Plan {
     pub sound: Vec<(u32, u32)>,
     /// What the person chose.
     pub choice: Choice,
-    /// Holds the encoder.
-    pub cage: Option<Launcher>,
 }
 
 /// Quality of H.264 unless chosen otherwise: hardly to be told from the input.
@@ -282,7 +280,7 @@ impl ClipEncoder {
             _ => "mp4",
         };
         let output = Handed::new(file, path);
-        let programs = Programs::find(plan.cage).map_err(EncodeError::Video)?;
+        let programs = Programs::find().map_err(EncodeError::Video)?;
         let (child, stdin) = programs
             .encoder(&output, muxer, &plan.args(units.0))
             .map_err(EncodeError::Video)?;

@@ -1,6 +1,7 @@
 //! [`Redacted`] → bytes: pixels only, the same tables and settings for every picture, so that the
 //! output tells nothing of the camera and the settings that made the input.
 
+mod avif;
 mod bmp;
 pub mod clip;
 mod ebml;
@@ -38,9 +39,20 @@ pub enum EncodeError {
     /// The format's offsets reach no further than 4 GiB.
     #[error("needs more than the 4 GiB that {0} can hold; use --format png")]
     TooLong(Format),
+    /// The format holds one picture.
+    #[error("has {0} pages and {1} holds one; use --format tiff")]
+    Pages(usize, Format),
     /// An encoder's complaint.
     #[error("can't be encoded ({0}); use another --format, and report this as a bug")]
     Encoder(String),
+    /// ffmpeg is missing.
+    #[error(
+        "can't become AVIF, as ffmpeg, which codes it, is not installed; install ffmpeg 5.1 or newer with libaom, or use --format jpg"
+    )]
+    Needs,
+    /// ffmpeg's complaint.
+    #[error("can't become {0} ({1}); use --format jpg or png")]
+    Coder(Format, String),
     /// A video's encoder.
     #[error(transparent)]
     Video(crate::ffmpeg::StreamError),
@@ -69,7 +81,7 @@ impl Default for Options {
 
 /// Encodes a covered picture.
 ///
-/// PNG and TIFF hold all there is. JPEG, WebP, BMP and GIF hold 8 bits: deeper samples are rounded.
+/// PNG and TIFF hold all there is. JPEG, WebP, BMP and GIF hold 8 bits, AVIF 10: deeper samples are rounded.
 /// JPEG holds no transparency, which becomes white, and GIF only full or none. Pictures of more
 /// than 256 colours get a palette that comes near in GIF.
 ///
@@ -85,10 +97,30 @@ pub fn encode(
         Format::Jpeg => jpeg(pixels, options.quality),
         Format::Png => png(pixels),
         Format::WebP => webp::encode(pixels, options),
-        Format::Tiff => tiff::encode(pixels),
+        Format::Tiff => tiff::encode(&[pixels]),
         Format::Bmp => bmp::encode(pixels),
         Format::Gif => gif::encode(pixels),
+        Format::Avif => avif::encode(pixels, options),
         Format::Mp4 | Format::WebM => Err(EncodeError::Kind(format)),
+    }
+}
+
+/// Encodes covered pages, one picture at least.
+///
+/// # Errors
+/// [`EncodeError`]; TIFF alone holds several.
+pub fn encode_pages(
+    pages: &[Redacted],
+    format: Format,
+    options: &Options,
+) -> Result<Vec<u8>, EncodeError> {
+    match pages {
+        [one] => encode(one, format, options),
+        _ if format == Format::Tiff => {
+            let pixels: Vec<_> = pages.iter().map(Redacted::pixels).collect();
+            tiff::encode(&pixels)
+        }
+        _ => Err(EncodeError::Pages(pages.len(), format)),
     }
 }
 

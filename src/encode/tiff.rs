@@ -1,4 +1,4 @@
-//! TIFF: one directory of structural tags, strips deflated with the horizontal predictor.
+//! TIFF: a directory of structural tags for each page, strips deflated with the horizontal predictor.
 
 use std::io::Write;
 
@@ -16,7 +16,21 @@ const STRIP: usize = 1 << 18;
 const SHORT: u16 = 3;
 const LONG: u16 = 4;
 
-pub(super) fn encode(pixels: &DynamicImage) -> Result<Vec<u8>, EncodeError> {
+/// Encodes one picture or several, a page each.
+pub(super) fn encode(pages: &[&DynamicImage]) -> Result<Vec<u8>, EncodeError> {
+    let mut out = b"II*\0\0\0\0\0".to_vec();
+    // Where the place of the next directory is to be written.
+    let mut link = 4;
+    for pixels in pages {
+        let place = page(pixels, &mut out)?;
+        out[link..link + 4].copy_from_slice(&place.to_le_bytes());
+        link = out.len() - 4;
+    }
+    Ok(out)
+}
+
+/// Appends one picture's strips and its directory, which ends the file; gives where that begins.
+fn page(pixels: &DynamicImage, out: &mut Vec<u8>) -> Result<u32, EncodeError> {
     let color = pixels.color();
     let channels = usize::from(color.channel_count());
     let deep = usize::from(color.bytes_per_pixel()) / channels == 2;
@@ -33,9 +47,12 @@ pub(super) fn encode(pixels: &DynamicImage) -> Result<Vec<u8>, EncodeError> {
     .map_err(|e| EncodeError::Encoder(e.to_string()))?;
     let too_long = || EncodeError::TooLong(Format::Tiff);
     let total: usize = packed.iter().map(Vec::len).sum();
-    u32::try_from(total as u64 + (1 << 20) + packed.len() as u64 * 8).map_err(|_| too_long())?;
-    let mut out = Vec::with_capacity(total + 1024);
-    out.extend(b"II*\0\0\0\0\0");
+    let more = total as u64 + (1 << 20) + packed.len() as u64 * 8;
+    u32::try_from(out.len() as u64 + more).map_err(|_| too_long())?;
+    if out.len() % 2 == 1 {
+        out.push(0);
+    }
+    out.reserve(total + 1024);
     let mut offsets = Vec::with_capacity(packed.len());
     let mut lengths = Vec::with_capacity(packed.len());
     for strip in packed {
@@ -72,9 +89,7 @@ pub(super) fn encode(pixels: &DynamicImage) -> Result<Vec<u8>, EncodeError> {
         // Alpha that the colours are not multiplied by.
         tags.push((338, shorts(&[2])));
     }
-    let place = directory(&mut out, &tags);
-    out[4..8].copy_from_slice(&place.to_le_bytes());
-    Ok(out)
+    Ok(directory(out, &tags))
 }
 
 /// Appends values that do not fit into entries and the directory; gives where that begins.

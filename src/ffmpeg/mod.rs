@@ -1,6 +1,6 @@
 //! The `ffmpeg` and `ffprobe` programs as child processes: the only place that starts programs.
 //!
-//! They get an empty environment, no standard input to ask questions on, a forced demuxer, files
+//! They run in the [`cage`](crate::cage) where this program has one. They get an empty environment, no standard input to ask questions on, a forced demuxer, files
 //! and pipes as their only protocols, and end at the first error. What they say is data from
 //! outside. A child whose handle is dropped is killed and waited for.
 
@@ -13,7 +13,7 @@ use std::{
     fs::File,
     io::Read,
     path::{Path, PathBuf},
-    process::{Child, ChildStdin, ChildStdout, Command, ExitStatus, Stdio},
+    process::{Child, ChildStdin, ChildStdout, ExitStatus, Stdio},
     sync::Arc,
     thread::JoinHandle,
 };
@@ -47,23 +47,19 @@ pub enum StreamError {
     Nut(String),
 }
 
-pub use crate::cage::Launcher;
-
 /// Where the programs are.
 #[derive(Debug, Clone)]
 pub struct Programs {
-    cage: Option<Launcher>,
     ffmpeg: PathBuf,
     ffprobe: PathBuf,
 }
 
 impl Programs {
-    /// Looks for them beside this program and along `PATH`, absolute folders only. `cage` holds
-    /// what is started.
+    /// Looks for them beside this program and along `PATH`, absolute folders only.
     ///
     /// # Errors
     /// [`StreamError::Missing`].
-    pub fn find(cage: Option<Launcher>) -> Result<Self, StreamError> {
+    pub fn find() -> Result<Self, StreamError> {
         let beside = std::env::current_exe()
             .ok()
             .and_then(|p| p.parent().map(Path::to_path_buf));
@@ -82,7 +78,6 @@ impl Programs {
                 .ok_or(StreamError::Missing(name))
         };
         Ok(Self {
-            cage,
             ffmpeg: look("ffmpeg")?,
             ffprobe: look("ffprobe")?,
         })
@@ -147,7 +142,6 @@ pub struct Running {
 const MOST_SAID: usize = 1 << 14;
 
 fn start(
-    cage: Option<Launcher>,
     program: &Path,
     name: &'static str,
     args: Vec<OsString>,
@@ -155,10 +149,7 @@ fn start(
     stdout: Stdio,
 ) -> Result<Running, StreamError> {
     let failed = |e: std::io::Error| StreamError::Start(name, e.to_string());
-    let mut command = match cage {
-        Some(cage) => cage.command(program).map_err(failed)?,
-        None => Command::new(program),
-    };
+    let mut command = crate::cage::command(program).map_err(failed)?;
     command
         .env_clear()
         .args(args)
@@ -206,7 +197,7 @@ fn kill(number: u32) {
 #[cfg(not(unix))]
 fn kill(number: u32) {
     let number = number.to_string();
-    let _ = Command::new("taskkill")
+    let _ = std::process::Command::new("taskkill")
         .args(["/F", "/PID", &number])
         .status();
 }
@@ -366,7 +357,6 @@ impl Programs {
         ]));
         args.push(reading.input.address(0));
         let mut child = start(
-            self.cage,
             &self.ffprobe,
             "ffprobe",
             args,
@@ -404,7 +394,6 @@ impl Programs {
         args.extend(words(NOTHING_ELSE));
         args.extend(words(["-f", "nut", "pipe:1"]));
         let mut child = start(
-            self.cage,
             &self.ffmpeg,
             "ffmpeg",
             args,
@@ -416,6 +405,45 @@ impl Programs {
             .ok_or_else(|| StreamError::Pipe("no pipe".into()))?;
         wide(&pipe.pipe);
         Ok((child, pipe))
+    }
+
+    /// Starts a conversion of pictures from pipe to pipe: `input` and `output` say how the `stream`
+    /// that goes in is to be read, and what is to come out.
+    ///
+    /// # Errors
+    /// When it can't be started.
+    pub fn through(
+        &self,
+        input: &[&str],
+        stream: Vec<u8>,
+        output: &[&str],
+    ) -> Result<(Running, Timed<ChildStdout>), StreamError> {
+        let mut args: Vec<OsString> = words([
+            "-nostdin",
+            "-hide_banner",
+            "-v",
+            "error",
+            "-protocol_whitelist",
+            "pipe",
+        ])
+        .collect();
+        args.extend(input.iter().map(OsString::from));
+        args.extend(words(["-i", "pipe:0", "-map", "0:v:0", "-noautoscale"]));
+        args.extend(words(["-fps_mode", "passthrough"]));
+        args.extend(output.iter().map(OsString::from));
+        args.push("pipe:1".into());
+        let (stdin, stdout) = (Stdio::piped(), Stdio::piped());
+        let mut child = start(&self.ffmpeg, "ffmpeg", args, stdin, stdout)?;
+        let no_pipe = || StreamError::Pipe("no pipe".into());
+        let mut to = child.stdin().ok_or_else(no_pipe)?;
+        let from = child.stdout().ok_or_else(no_pipe)?;
+        wide(&to.pipe);
+        wide(&from.pipe);
+        // Ends when all is written, or when the child does.
+        std::thread::spawn(move || {
+            let _ = std::io::Write::write_all(&mut to, &stream);
+        });
+        Ok((child, from))
     }
 
     /// Starts an encoder that takes NUT and writes into `output`.
@@ -448,7 +476,6 @@ impl Programs {
         args.extend(words(["-y", "-f", muxer]));
         args.push(output.address(1));
         let mut child = start(
-            self.cage,
             &self.ffmpeg,
             "ffmpeg",
             args,
@@ -472,6 +499,30 @@ pub fn damaged(error: StreamError) -> StreamError {
         )),
         other => other,
     }
+}
+
+/// A file in memory alone, for a child to read: what is in it goes to no disk.
+///
+/// # Errors
+/// When there is no memory, or the system has no such files.
+#[cfg(target_os = "linux")]
+pub fn in_memory(bytes: &[u8]) -> std::io::Result<File> {
+    use rustix::fs::{MemfdFlags, memfd_create};
+    let mut file = File::from(memfd_create("unface", MemfdFlags::CLOEXEC)?);
+    std::io::Write::write_all(&mut file, bytes)?;
+    std::io::Seek::rewind(&mut file)?;
+    Ok(file)
+}
+
+/// A file in memory alone, for a child to read: what is in it goes to no disk.
+///
+/// # Errors
+/// Always: this system has no such files.
+#[cfg(not(target_os = "linux"))]
+pub fn in_memory(_bytes: &[u8]) -> std::io::Result<File> {
+    Err(std::io::Error::other(
+        "only Linux has files in memory; uncovered pictures are written to no disk",
+    ))
 }
 
 /// A larger pipe, where the system can: fewer switches between the processes.

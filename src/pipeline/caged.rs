@@ -4,7 +4,7 @@ use std::{process::ExitCode, time::Duration};
 
 use crate::{
     cage::{self, Allowance, CageError, Launcher, Pool, Strength},
-    decode::{self, DecodeError, Options, Photo, wire},
+    decode::{self, DecodeError, Kind, Options, Photo, wire},
 };
 
 /// To be called first in the `main` of a program that wants its decoders in children: those
@@ -32,7 +32,6 @@ pub fn enter_cage() -> Result<Launcher, ExitCode> {
 #[derive(Debug)]
 pub struct Caged {
     pool: Pool,
-    launcher: Launcher,
 }
 
 /// Seconds that any picture may take.
@@ -53,28 +52,22 @@ const fn memory(pixels: u64, options: &Options, file: u64) -> u64 {
 }
 
 impl Caged {
-    /// Starts the first child. `options`: those of which no question asks for more.
+    /// Starts the first child, and holds `ffmpeg` from now on. `options`: those of which no question
+    /// asks for more.
     ///
     /// # Errors
     /// [`CageError::Start`].
     pub fn new(launcher: Launcher, options: &Options) -> Result<Self, CageError> {
         let most = memory(options.max_memory, options, options.max_memory);
-        Ok(Self {
-            pool: Pool::new(launcher, most)?,
-            launcher,
-        })
+        let pool = Pool::new(launcher, most)?;
+        cage::hold_programs(launcher);
+        Ok(Self { pool })
     }
 
     /// What holds the children on this system.
     #[must_use]
     pub const fn strength(&self) -> Strength {
         self.pool.strength()
-    }
-
-    /// For other programs in the cage.
-    #[must_use]
-    pub const fn launcher(&self) -> Launcher {
-        self.launcher
     }
 
     /// Decodes a photo, as [`decode::photo`] does.
@@ -86,8 +79,16 @@ impl Caged {
         bytes: &[u8],
         options: &Options,
     ) -> Result<Result<Photo, DecodeError>, CageError> {
-        // What the header does not promise may be as much as is allowed.
-        let pixels = decode::dimensions(bytes).map_or(options.max_memory, |(w, h, size)| {
+        let kind = decode::sniff(&bytes[..bytes.len().min(decode::HEAD)]);
+        if matches!(kind, Kind::Heif(_)) {
+            // Boxes are read here, in safe Rust; what decodes the pictures is `ffmpeg`, held itself,
+            // which a child that may start nothing could not ask.
+            return Ok(decode::photo(bytes, options));
+        }
+        // What the header does not promise may be as much as is allowed; pages add up.
+        let promised =
+            decode::dimensions(bytes).filter(|_| kind != Kind::Photo(crate::Format::Tiff));
+        let pixels = promised.map_or(options.max_memory, |(w, h, size)| {
             u64::from(w)
                 .saturating_mul(u64::from(h))
                 .saturating_mul(u64::from(size))
@@ -101,7 +102,7 @@ impl Caged {
         };
         let head = wire::options_to_bytes(options);
         self.pool.ask(&[&head, bytes], allowance, true, |answer| {
-            wire::receive(answer, options)
+            wire::receive(answer, options, bytes.len())
         })
     }
 }

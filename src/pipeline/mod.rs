@@ -3,6 +3,7 @@
 mod caged;
 mod check;
 mod crew;
+mod motion;
 mod photo;
 mod video;
 
@@ -78,11 +79,27 @@ pub enum Task {
         preview: bool,
         /// Seed of the noise, for tests; `None` draws it from the system.
         seed: Option<u64>,
+        /// How much of the usual noise blur and pixelate get, 0 to 1; less than 1 is weak.
+        noise: f32,
+        /// How the covered picture is searched again; only where faces are searched for at all, and
+        /// not in videos.
+        recheck: Option<Recheck>,
+        /// Make the sensor's pattern fainter; photos only.
+        scramble: bool,
         /// What counts for videos only.
         video: VideoOptions,
     },
     /// Look for faces only.
     Detect,
+}
+
+/// How a covered picture is searched again for faces that are still to be seen.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Recheck {
+    /// What counts as a face then, by heights in the reduced copy that is searched: it is covered too.
+    pub rule: detect::rule::Rule,
+    /// What is named for a person to look at.
+    pub uncertain: detect::rule::Rule,
 }
 
 /// Where faces come from.
@@ -140,6 +157,8 @@ pub struct Summary {
     pub faces: usize,
     /// Those without any face or place, by name.
     pub without_faces: Vec<PathBuf>,
+    /// Those with something that may be a face and was not covered, by name.
+    pub uncertain: Vec<PathBuf>,
     /// Outputs that were there already.
     pub skipped: usize,
     /// Files in folders that are no pictures, links, special files.
@@ -148,6 +167,8 @@ pub struct Summary {
     pub failed: usize,
     /// Why they failed, and how many for that reason; most frequent first.
     pub causes: Vec<(String, usize)>,
+    /// Photos whose clips were dropped.
+    pub motion: usize,
     /// A person stopped the run.
     pub interrupted: bool,
     /// The reader of standard output went away.
@@ -281,13 +302,17 @@ impl Summary {
         match outcome.record.status {
             Status::Done => {
                 self.done += 1;
-                let tracks = outcome.record.video.as_ref().map_or(0, |v| v.tracks);
-                self.faces += outcome.record.faces.len() + tracks;
-                if outcome.record.faces.is_empty()
-                    && tracks == 0
-                    && outcome.record.places.is_empty()
-                {
+                let clip = outcome.record.motion.as_ref().map_or(0, |m| m.facts.tracks);
+                let tracks = outcome.record.video.as_ref().map_or(0, |v| v.tracks) + clip;
+                let moved = |d: &decode::Dropped| d.kind == decode::MOTION;
+                self.motion += usize::from(outcome.record.dropped.iter().any(moved));
+                let found = outcome.record.faces() + tracks;
+                self.faces += found;
+                if found == 0 && outcome.record.places.is_empty() {
                     self.without_faces.push(outcome.source.path().to_path_buf());
+                }
+                if !outcome.record.uncertain.is_empty() {
+                    self.uncertain.push(outcome.source.path().to_path_buf());
                 }
             }
             Status::Skipped => self.skipped += 1,
@@ -322,9 +347,13 @@ impl Outcome {
             height: None,
             faces: Vec::new(),
             places: Vec::new(),
+            again: 0,
+            uncertain: Vec::new(),
+            pages: Vec::new(),
             video: None,
             dropped: Vec::new(),
             damage: None,
+            motion: None,
             error: None,
         };
         Self {
@@ -374,7 +403,7 @@ fn format_of(source: &Source, stdin: Option<&Vec<u8>>) -> Option<crate::Format> 
         Source::File(_) => kind_of(source),
     };
     match kind? {
-        decode::Kind::Photo(format) => Some(format),
+        decode::Kind::Photo(format) | decode::Kind::Heif(format) => Some(format),
         decode::Kind::Video(_, demuxer) if *source != Source::Stdin => {
             let webm = demuxer == "matroska"
                 && head_of(source).is_some_and(|h| h.windows(4).take(64).any(|w| w == b"webm"));

@@ -2,28 +2,54 @@
 
 use std::path::Path;
 
-use super::{Faces, Outcome, Progress, Shop, Task};
+use super::{Faces, Outcome, Progress, Recheck, Shop, Task};
 use crate::{
     decode::{self, DecodeError, Dropped, Photo},
+    detect,
     discover::{Job, Output},
     encode,
     error::Error,
     face::Face,
+    format::Format,
     frame::Frame,
     geometry::Rect,
-    redact::{self, Noise},
-    report::{Status, names},
+    redact::{self, Noise, Redacted},
+    report::{Motion, Page, Status, names},
     verify, write,
 };
+
+/// Most times that a covered picture is searched again: a face that was hidden by nothing but a bad
+/// look at it is found at once, and covers can make a second one look like a face.
+const ROUNDS: usize = 2;
+/// A box of which this share is covered is not open any more, as in the measuring of exposed faces.
+const COVERED: f32 = 0.8;
 
 /// What came of the steps before writing.
 #[derive(Default)]
 struct Seen {
     size: Option<(u32, u32)>,
     faces: Vec<Face>,
+    pages: Vec<Page>,
     places: Vec<Rect>,
+    again: usize,
+    uncertain: Vec<Face>,
     dropped: Vec<Dropped>,
     damage: Option<String>,
+    motion: Option<Motion>,
+}
+
+impl Seen {
+    /// Faces on a page, counted from 0.
+    fn faces_of(&mut self, page: usize) -> &mut Vec<Face> {
+        match page.checked_sub(1).and_then(|i| self.pages.get_mut(i)) {
+            Some(page) => &mut page.faces,
+            None => &mut self.faces,
+        }
+    }
+
+    fn rects(&mut self, page: usize) -> Vec<Rect> {
+        self.faces_of(page).iter().map(|f| f.rect).collect()
+    }
 }
 
 impl Shop<'_> {
@@ -66,8 +92,12 @@ impl Shop<'_> {
         }
         record.faces = seen.faces;
         record.places = seen.places;
+        record.again = seen.again;
+        record.uncertain = seen.uncertain;
+        record.pages = seen.pages;
         record.dropped = seen.dropped;
         record.damage = seen.damage;
+        record.motion = seen.motion;
         outcome
     }
 
@@ -93,48 +123,48 @@ impl Shop<'_> {
             path: source.into(),
             source: e,
         })?;
-        drop(bytes);
         let Photo {
             frame,
+            further,
             format,
             lossless,
             dropped,
+            motion,
             damage,
         } = photo;
+        let clip = self.clip(job, &bytes, motion)?;
+        drop(bytes);
         seen.size = Some((frame.width(), frame.height()));
         (seen.dropped, seen.damage) = (dropped, damage);
         go_on(progress)?;
-        seen.faces = self.faces(source, &frame)?;
+        // A pipe or a file that changed since the plan was made: its own format then.
+        let format = job.format.unwrap_or(format);
+        let several = !further.is_empty();
+        if several && format != Format::Tiff && matches!(self.settings.task, Task::Cover { .. }) {
+            return Err(Error::Encode {
+                path: source.into(),
+                source: encode::EncodeError::Pages(1 + further.len(), format),
+            });
+        }
+        seen.faces = self.faces(source, several.then_some(1), &frame)?;
+        for (i, page) in further.iter().enumerate() {
+            go_on(progress)?;
+            seen.pages.push(Page {
+                width: page.width(),
+                height: page.height(),
+                faces: self.faces(source, Some(i + 2), page)?,
+            });
+        }
         go_on(progress)?;
         let Task::Cover {
-            redact,
-            quality,
-            places,
-            preview,
-            seed,
-            ..
+            quality, places, ..
         } = &self.settings.task
         else {
             return Ok(());
         };
         seen.places.clone_from(places);
-        let rects: Vec<Rect> = seen.faces.iter().map(|f| f.rect).collect();
-        let failed = |source| Error::Redact {
-            path: job.source.path().into(),
-            source,
-        };
-        let mut noise = match seed {
-            // Each picture its own noise, whichever worker takes it.
-            Some(seed) => Noise::from_seed(seed.wrapping_add(index as u64)),
-            None => Noise::new().map_err(failed)?,
-        };
-        let mut covered =
-            redact::cover(frame, &rects, places, redact, &mut noise).map_err(failed)?;
-        if *preview {
-            covered.outline(&rects);
-        }
-        // A pipe or a file that changed since the plan was made: its own format then.
-        let format = job.format.unwrap_or(format);
+        let pages = std::iter::once(frame).chain(further);
+        let covered = self.covered(index, source, pages, progress, seen)?;
         let (target, shown) = match &job.output {
             Some(Output::File(path)) => (Some(path.as_path()), path.as_path()),
             Some(Output::Stdout) => (None, Path::new("standard output")),
@@ -145,14 +175,18 @@ impl Shop<'_> {
             lossless,
         };
         let encoded =
-            encode::encode(&covered, format, &options).map_err(|source| Error::Encode {
+            encode::encode_pages(&covered, format, &options).map_err(|source| Error::Encode {
                 path: shown.into(),
                 source,
             })?;
-        let (width, height) = (covered.width(), covered.height());
+        let sizes: Vec<_> = covered.iter().map(|c| (c.width(), c.height())).collect();
         drop(covered);
         go_on(progress)?;
-        let check = |written: &[u8]| verify::check(written, format, width, height);
+        // Before the still: where the clip fails, nothing of this input is written.
+        if let Some(clip) = clip {
+            seen.motion = self.motion(index, job, clip, progress, &mut seen.dropped)?;
+        }
+        let check = |written: &[u8]| verify::check_pages(written, format, &sizes);
         match target {
             Some(path) => {
                 self.sweep(write::folder_of(path));
@@ -170,6 +204,111 @@ impl Shop<'_> {
         })
     }
 
+    /// Searches the covered picture again, covers what is found, names what may be a face.
+    ///
+    /// The pixels are those that are encoded next: what a decoder makes of them differs by less than
+    /// what separates a face from none.
+    fn recheck(
+        &self,
+        source: &Path,
+        covered: &mut Redacted,
+        options: &redact::Options,
+        noise: &mut Noise,
+        how: &Recheck,
+    ) -> Result<(Vec<Face>, Vec<Face>), Error> {
+        let (mut again, mut uncertain) = (Vec::new(), Vec::new());
+        let Faces::Search(detector, search) = &self.settings.faces else {
+            return Ok((again, uncertain));
+        };
+        for _ in 0..ROUNDS {
+            let look = detect::Options {
+                rule: how.uncertain,
+                ..*search
+            };
+            let found = detector.again(covered.pixels(), &look);
+            let mut open = found.map_err(|e| Error::Detect {
+                path: source.into(),
+                source: e,
+            })?;
+            open.retain(|f| covered.share(&f.rect) < COVERED);
+            let (sure, unsure): (Vec<Face>, Vec<Face>) = open.into_iter().partition(|f| {
+                let height = f.rect.height() / detect::again::REDUCTION as f32;
+                f.score >= how.rule.threshold(height)
+            });
+            uncertain = unsure;
+            if sure.is_empty() {
+                break;
+            }
+            let rects: Vec<Rect> = sure.iter().map(|f| f.rect).collect();
+            covered
+                .more(&rects, options, noise)
+                .map_err(|e| Error::Redact {
+                    path: source.into(),
+                    source: e,
+                })?;
+            again.extend(sure);
+            // What the new covers hide is no longer in doubt.
+            uncertain.retain(|f| covered.share(&f.rect) < COVERED);
+        }
+        Ok((again, uncertain))
+    }
+
+    /// Covers what was seen on each page.
+    fn covered(
+        &self,
+        index: usize,
+        source: &Path,
+        pages: impl Iterator<Item = Frame>,
+        progress: &dyn Progress,
+        seen: &mut Seen,
+    ) -> Result<Vec<Redacted>, Error> {
+        let Task::Cover {
+            redact,
+            places,
+            preview,
+            seed,
+            noise: strength,
+            recheck,
+            scramble,
+            ..
+        } = &self.settings.task
+        else {
+            return Ok(Vec::new());
+        };
+        let failed = |e| Error::Redact {
+            path: source.into(),
+            source: e,
+        };
+        let mut noise = match seed {
+            // Each picture its own noise, whichever worker takes it.
+            Some(seed) => Noise::from_seed(seed.wrapping_add(index as u64)),
+            None => Noise::new().map_err(failed)?,
+        }
+        .weakened(*strength);
+        let mut all = Vec::new();
+        for (number, frame) in pages.enumerate() {
+            let rects = seen.rects(number);
+            let mut page =
+                redact::cover(frame, &rects, places, redact, &mut noise).map_err(failed)?;
+            if let Some(recheck) = recheck {
+                let (again, uncertain) =
+                    self.recheck(source, &mut page, redact, &mut noise, recheck)?;
+                seen.again += again.len();
+                seen.faces_of(number).extend(again);
+                seen.uncertain.extend(uncertain);
+                go_on(progress)?;
+            }
+            if *preview {
+                page.outline(&seen.rects(number));
+            }
+            if *scramble {
+                page.scramble(&mut noise);
+            }
+            all.push(page);
+        }
+        Ok(all)
+    }
+
     /// An input that was no photo when the names were settled, and is one now.
     fn no_output(&self, source: &Path) -> Error {
         let what = "it changed while the run began, or is a pipe; use - for a pipe, or run again";
@@ -179,7 +318,8 @@ impl Shop<'_> {
         }
     }
 
-    fn faces(&self, source: &Path, frame: &Frame) -> Result<Vec<Face>, Error> {
+    /// Faces in a picture, or on a page of it, counted from 1.
+    fn faces(&self, source: &Path, page: Option<usize>, frame: &Frame) -> Result<Vec<Face>, Error> {
         let failed = |e| Error::Detect {
             path: source.into(),
             source: e,
@@ -188,7 +328,7 @@ impl Shop<'_> {
             Faces::Search(detector, options) => detector.faces(frame, options).map_err(failed),
             Faces::Raw(detector, raw) => detector.raw(frame, raw).map_err(failed),
             Faces::Given(boxes) => boxes
-                .of(source, frame.width(), frame.height())
+                .of(source, page, (frame.width(), frame.height()))
                 .map_err(|e| Error::Boxes {
                     path: source.into(),
                     source: e,

@@ -121,11 +121,14 @@ impl Shop<'_> {
         demuxer: &'static str,
         progress: &dyn Progress,
     ) -> Option<Outcome> {
-        let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
         let mut outcome = Outcome::new(job.source.clone(), Status::Done);
         outcome.record.output = super::photo::shown_output(job);
-        let result = self.film(index, job, demuxer, progress, &mut outcome);
-        drop(turn);
+        let opened = File::open(job.source.path()).map_err(|e| Error::Read {
+            path: job.source.path().into(),
+            source: e,
+        });
+        let result =
+            opened.and_then(|file| self.alone(index, job, demuxer, file, progress, &mut outcome));
         match result {
             Ok(()) => {}
             Err(Error::Interrupted) => return None,
@@ -140,11 +143,26 @@ impl Shop<'_> {
         Some(outcome)
     }
 
+    /// Does one video while no other is worked on.
+    pub(super) fn alone(
+        &self,
+        index: usize,
+        job: &Job,
+        demuxer: &'static str,
+        file: File,
+        progress: &dyn Progress,
+        outcome: &mut Outcome,
+    ) -> Result<(), Error> {
+        let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+        self.film(index, job, demuxer, file, progress, outcome)
+    }
+
     fn film(
         &self,
         index: usize,
         job: &Job,
         demuxer: &'static str,
+        file: File,
         progress: &dyn Progress,
         outcome: &mut Outcome,
     ) -> Result<(), Error> {
@@ -153,14 +171,9 @@ impl Shop<'_> {
             path: source.into(),
             source: source_error,
         };
-        let file = File::open(source).map_err(|e| Error::Read {
-            path: source.into(),
-            source: e,
-        })?;
         let options = ClipOptions {
             allow_damaged: self.settings.decode.allow_damaged,
             max_memory: self.settings.decode.max_memory,
-            cage: self.settings.cage.map(super::Caged::launcher),
         };
         let clip = Clip::open(file, source, demuxer, options).map_err(failed)?;
         let (layout, probe) = (clip.layout(), clip.probe().clone());
@@ -335,6 +348,8 @@ impl Shop<'_> {
             redact,
             places,
             seed,
+            noise: strength,
+            scramble,
             video,
             ..
         } = &self.settings.task
@@ -369,8 +384,14 @@ impl Shop<'_> {
         let noise = match seed {
             Some(seed) => Noise::from_seed(seed.wrapping_add(index as u64)),
             None => Noise::new().map_err(covered)?,
-        };
+        }
+        .weakened(*strength);
         let mut cover = ClipCover::new(redact, known.clip.colours(), noise).map_err(covered)?;
+        if *scramble {
+            return Err(failed(StreamError::Failed(
+                "is a video, and --scramble is for photos; leave --scramble out".into(),
+            )));
+        }
         let audio =
             video.audio != crate::sound::Audio::Drop && !known.clip.probe().audio.is_empty();
         let mut pictures = known.clip.planes(audio).map_err(failed)?;
@@ -384,8 +405,7 @@ impl Shop<'_> {
         self.sweep(write::folder_of(target));
         let pending =
             write::Pending::create(target, self.settings.request.overwrite).map_err(written)?;
-        let mut plan = plan(&known.clip, format, tracks, video);
-        plan.cage = self.settings.cage.map(super::Caged::launcher);
+        let plan = plan(&known.clip, format, tracks, video);
         let mut encoder =
             ClipEncoder::start(plan, pending.file().map_err(written)?, &pending.path())
                 .map_err(encoded)?;
@@ -492,7 +512,6 @@ fn plan(clip: &Clip, format: crate::Format, sound: Vec<(u32, u32)>, video: &Vide
         colour: colour(clip),
         sound,
         choice: video.choice.clone(),
-        cage: None,
     }
 }
 

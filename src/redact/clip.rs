@@ -8,11 +8,13 @@
 //!
 //! Regions are rounded outwards to whole samples of colour.
 
+mod erase;
+
 use std::collections::HashMap;
 
 use super::{
     Effect, LARGEST_REGION, LEAST_REGION, Noise, Options, RedactError,
-    effect::cells::{COLOUR_STEP, NOISE, STEP},
+    effect::cells::{TINT_NOISE, TINT_STEP, reliefs, tint},
 };
 use crate::{
     geometry::Rect,
@@ -142,6 +144,11 @@ impl ClipCover {
                 }
             }
         }
+        if matches!(self.options.effect, Effect::Erase) {
+            let places: Vec<Rect> = rects.iter().map(|(_, rect)| *rect).collect();
+            erase::cover(&layout, &mut data, &places, &mut self.noise);
+            return Ok(CoveredPlanes { layout, data, pts });
+        }
         for (track, rect) in &rects {
             for (index, plane) in layout.planes().iter().enumerate() {
                 let mut view = View {
@@ -158,6 +165,8 @@ impl ClipCover {
     fn draw(&self, view: &mut View<'_>, index: usize, track: u32, rect: &Rect) {
         let depth = view.layout.depth;
         match &self.options.effect {
+            // All places at once, before this is called.
+            Effect::Erase => {}
             Effect::Fill { color } => view.fill(rect, self.colours.samples(*color, depth)[index]),
             Effect::Image { under, .. } => {
                 view.fill(rect, self.colours.samples(*under, depth)[index]);
@@ -204,6 +213,16 @@ impl View<'_> {
         let size = self.layout.sample();
         let start = self.plane.offset + y as usize * self.plane.width as usize * size;
         &mut self.data[start + x1 as usize * size..start + x2 as usize * size]
+    }
+
+    fn get(&self, x: u32, y: u32) -> f32 {
+        let size = self.layout.sample();
+        let at = self.plane.offset + (y as usize * self.plane.width as usize + x as usize) * size;
+        match self.data[at..at + size] {
+            [low, high] => f32::from(u16::from_le_bytes([low, high])),
+            [value, ..] => f32::from(value),
+            [] => 0.0,
+        }
     }
 
     fn fill(&mut self, rect: &Rect, value: u16) {
@@ -318,30 +337,32 @@ fn weight(at: f32, count: usize, smooth: bool) -> (usize, usize, f32) {
     (before, (before + 1).min(last), t * t * (3.0 - 2.0 * t))
 }
 
-/// Averages of the cells of a rectangle, noise, levels.
+/// What is let through of a rectangle's cells: their brightness, and one tint for all.
 fn measure(layout: &Layout, data: &[u8], rect: &Rect, count: u32, noise: &mut Noise) -> Cells {
     let full = f32::from(1u16 << (layout.depth - 8)) * 255.0;
     let planes = layout.planes();
-    std::array::from_fn(|index| {
-        let step = full
-            * if index == 0 {
-                STEP
-            } else {
-                COLOUR_STEP * STORED
-            };
-        let mut cells = Vec::with_capacity((count * count) as usize);
-        for row in 0..count {
-            for column in 0..count {
-                let (w, h) = (rect.width() / count as f32, rect.height() / count as f32);
-                let (x, y) = (rect.x1 + column as f32 * w, rect.y1 + row as f32 * h);
-                let average = average(layout, &planes[index], data, &Rect::new(x, y, x + w, y + h))
-                    .unwrap_or(full / 2.0);
-                let noisy = average + (2.0 * noise.unit() - 1.0) * NOISE * step;
-                cells.push(((noisy / step).round() * step).clamp(0.0, full));
-            }
+    let (w, h) = (rect.width() / count as f32, rect.height() / count as f32);
+    let mut brightness = Vec::with_capacity((count * count) as usize);
+    for row in 0..count {
+        for column in 0..count {
+            let (x, y) = (rect.x1 + column as f32 * w, rect.y1 + row as f32 * h);
+            let cell = Rect::new(x, y, x + w, y + h);
+            let average = average(layout, &planes[0], data, &cell);
+            brightness.push(average.map_or(0.5, |v| v / full));
         }
-        cells
-    })
+    }
+    let drawn = reliefs(&brightness, noise).into_iter();
+    let mut colour = |plane: &PlaneShape| {
+        let middle = 128.0 / 255.0;
+        let distance = average(layout, plane, data, rect).map_or(0.0, |v| v / full - middle);
+        let drawn = middle + tint(distance, TINT_NOISE * STORED, TINT_STEP * STORED, noise);
+        vec![drawn.clamp(0.0, 1.0) * full; brightness.len()]
+    };
+    [
+        drawn.map(|v| v * full).collect(),
+        colour(&planes[1]),
+        colour(&planes[2]),
+    ]
 }
 
 fn average(layout: &Layout, plane: &PlaneShape, data: &[u8], cell: &Rect) -> Option<f32> {

@@ -6,9 +6,11 @@
 
 pub mod clip;
 pub mod effect;
+mod membrane;
 mod noise;
 mod outline;
 mod region;
+mod scramble;
 
 use image::DynamicImage;
 
@@ -24,6 +26,9 @@ pub use region::Region;
 pub const LEAST_REGION: f32 = 1.3;
 /// Largest size factor; more would be a mistake.
 pub const LARGEST_REGION: f32 = 5.0;
+
+/// Points across and down at which a rectangle is looked at.
+const POINTS: u32 = 16;
 
 /// How to cover.
 #[derive(Debug, Clone)]
@@ -81,10 +86,71 @@ impl Redacted {
         self.pixels.height()
     }
 
-    /// What was covered.
+    /// What was covered, in the order of covering; those of [`Redacted::more`] may overlap earlier ones.
     #[must_use]
     pub fn regions(&self) -> &[Region] {
         &self.regions
+    }
+
+    /// Which share of `rect`, inside the picture, is covered, 0 to 1; 1 where nothing of it is inside.
+    #[must_use]
+    pub fn share(&self, rect: &Rect) -> f32 {
+        let Some(pixels) = rect.to_pixels(self.width(), self.height()) else {
+            return 1.0;
+        };
+        let parts: Vec<&PixelRect> = self
+            .regions
+            .iter()
+            .filter(|r| r.bounds.overlaps(&pixels))
+            .flat_map(|r| r.parts.iter().filter(|p| p.overlaps(&pixels)))
+            .collect();
+        let at = |from: u32, side: u32, i: u32| from + (side * (2 * i + 1)) / (2 * POINTS);
+        let covered = (0..POINTS * POINTS).filter(|i| {
+            let x = at(pixels.x1, pixels.width(), i % POINTS);
+            let y = at(pixels.y1, pixels.height(), i / POINTS);
+            parts
+                .iter()
+                .any(|p| p.x1 <= x && x < p.x2 && p.y1 <= y && y < p.y2)
+        });
+        covered.count() as f32 / (POINTS * POINTS) as f32
+    }
+
+    /// Covers further `faces`, enlarged by the region factor. What reads from under its region
+    /// otherwise is drawn as [`Effect::Erase`] here, so that nothing is measured a second time
+    /// where an earlier region is touched.
+    ///
+    /// # Errors
+    /// [`RedactError`]; nothing is left out in silence.
+    pub fn more(
+        &mut self,
+        faces: &[Rect],
+        options: &Options,
+        noise: &mut Noise,
+    ) -> Result<(), RedactError> {
+        if let Some(bad) = faces.iter().find(|r| !r.is_finite()) {
+            return Err(RedactError::NotFinite(*bad));
+        }
+        let rects = faces
+            .iter()
+            .filter_map(|f| {
+                f.inflate(options.region)
+                    .to_pixels(self.width(), self.height())
+            })
+            .collect();
+        let effect = match &options.effect {
+            Effect::Blur { .. } | Effect::Pixelate { .. } => Effect::Erase,
+            other => other.clone(),
+        };
+        let regions = region::join(rects, effect.reach());
+        effect::apply(&mut self.pixels, &regions, &effect, noise)?;
+        self.regions.extend(regions);
+        Ok(())
+    }
+
+    /// Makes the sensor's pattern fainter; see the module. What is covered moves with the picture, by
+    /// up to 1.2 % of its sides.
+    pub fn scramble(&mut self, noise: &mut Noise) {
+        scramble::scramble(&mut self.pixels, noise);
     }
 
     /// Draws numbered outlines of `faces` over the covered picture, for a person to check.
@@ -118,7 +184,7 @@ pub fn cover(
         .chain(places.iter().copied())
         .filter_map(|r| r.to_pixels(width, height))
         .collect();
-    let regions = region::join(rects);
+    let regions = region::join(rects, options.effect.reach());
     let mut pixels = frame.into_pixels();
     effect::apply(&mut pixels, &regions, &options.effect, noise)?;
     Ok(Redacted { pixels, regions })

@@ -30,20 +30,41 @@ impl Region {
         }
         joined
     }
+
+    /// The same with all rectangles larger by `by` pixels on each side, inside a picture of `width` ×
+    /// `height`.
+    pub(super) fn grown(&self, by: u32, width: u32, height: u32) -> Self {
+        let grow = |r: &PixelRect| grown(r, by, width, height);
+        Self {
+            bounds: grow(&self.bounds),
+            parts: self.parts.iter().map(grow).collect(),
+        }
+    }
 }
 
-/// Groups rectangles that share a pixel, directly or through others. Order of the result: by the
-/// first rectangle of each group from the top.
-pub(super) fn join(mut rects: Vec<PixelRect>) -> Vec<Region> {
+fn grown(r: &PixelRect, by: u32, width: u32, height: u32) -> PixelRect {
+    PixelRect {
+        x1: r.x1.saturating_sub(by),
+        y1: r.y1.saturating_sub(by),
+        x2: r.x2.saturating_add(by).min(width),
+        y2: r.y2.saturating_add(by).min(height),
+    }
+}
+
+/// Groups rectangles that share a pixel, directly or through others; those too that would if each were
+/// larger by `reach` pixels on one of two facing sides. Order of the result: by the first rectangle
+/// of each group from the top.
+pub(super) fn join(mut rects: Vec<PixelRect>, reach: u32) -> Vec<Region> {
     // From the top, so that only those whose rows are still open need a look.
     rects.sort_unstable_by_key(|r| (r.y1, r.x1, r.y2, r.x2));
     rects.dedup();
     let mut groups: Vec<usize> = (0..rects.len()).collect();
     let mut open: Vec<usize> = Vec::new();
     for i in 0..rects.len() {
-        open.retain(|&j| rects[j].y2 > rects[i].y1);
+        open.retain(|&j| rects[j].y2.saturating_add(reach) > rects[i].y1);
+        let wide = grown(&rects[i], reach, u32::MAX, u32::MAX);
         for &j in &open {
-            if rects[i].overlaps(&rects[j]) {
+            if wide.overlaps(&rects[j]) {
                 let (a, b) = (root(&mut groups, i), root(&mut groups, j));
                 groups[a.max(b)] = a.min(b);
             }

@@ -20,6 +20,9 @@ pub struct Line {
     /// The name's bytes in hexadecimal, where it is not UTF-8.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub path_hex: Option<String>,
+    /// Which page, counted from 1, of a picture of several.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub page: Option<usize>,
     /// Width of the upright picture in pixels.
     pub width: u32,
     /// Height of the upright picture in pixels.
@@ -36,9 +39,19 @@ impl Line {
         Self {
             path,
             path_hex,
+            page: None,
             width,
             height,
             faces,
+        }
+    }
+
+    /// The same for one page of several.
+    #[must_use]
+    pub fn on_page(self, page: usize) -> Self {
+        Self {
+            page: Some(page),
+            ..self
         }
     }
 }
@@ -132,6 +145,9 @@ struct Read {
     /// For a video, counted from 0.
     #[serde(default)]
     frame: Option<usize>,
+    /// For a picture of several pages, counted from 1.
+    #[serde(default)]
+    page: Option<usize>,
     faces: Vec<ReadFace>,
 }
 
@@ -154,7 +170,8 @@ const fn certain() -> f32 {
 /// Boxes of many pictures, by name.
 #[derive(Debug, Default)]
 pub struct Boxes {
-    lines: HashMap<String, Entry>,
+    /// By name and page.
+    lines: HashMap<(String, Option<usize>), Entry>,
     films: HashMap<String, GivenFilm>,
 }
 
@@ -219,7 +236,7 @@ impl Boxes {
             }
             if boxes
                 .lines
-                .insert(key, (read.width.zip(read.height), faces))
+                .insert((key, read.page), (read.width.zip(read.height), faces))
                 .is_some()
             {
                 return Err(wrong("the same picture twice".into()));
@@ -228,15 +245,20 @@ impl Boxes {
         Ok(boxes)
     }
 
-    /// The boxes of one picture of `width` × `height` pixels.
+    /// The boxes of one picture of `width` × `height` pixels, or of a `page` of it, counted from 1.
     ///
     /// # Errors
     /// When there is no line for it, or one for a picture of another size.
-    pub fn of(&self, path: &Path, width: u32, height: u32) -> Result<Vec<Face>, BoxesError> {
+    pub fn of(
+        &self,
+        path: &Path,
+        page: Option<usize>,
+        (width, height): (u32, u32),
+    ) -> Result<Vec<Face>, BoxesError> {
         let (text, hex) = names(path);
         let (size, faces) = self
             .lines
-            .get(hex.as_ref().unwrap_or(&text))
+            .get(&(hex.unwrap_or(text), page))
             .ok_or(BoxesError::Missing)?;
         match size {
             Some((w, h)) if (*w, *h) != (width, height) => {

@@ -44,20 +44,67 @@ pub struct Record {
     pub height: Option<u32>,
     /// Faces, best first.
     pub faces: Vec<Face>,
+    /// Further pages, where there are any.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub pages: Vec<Page>,
     /// For a video: what became of it over time.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub video: Option<VideoFacts>,
     /// Places that a person named, covered as well.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub places: Vec<Rect>,
+    /// How many of the faces were found only when the covered picture was searched again.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub again: usize,
+    /// What may be a face and was not covered, for a person to look at; best first.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub uncertain: Vec<Face>,
     /// What of the file the output does not hold.
     pub dropped: Vec<Dropped>,
     /// What was wrong with the file and was let pass.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub damage: Option<String>,
+    /// For a motion photo: its clip, where that was covered as well.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub motion: Option<Motion>,
     /// Why nothing was written.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref)]
+const fn is_zero(n: &usize) -> bool {
+    *n == 0
+}
+
+impl Record {
+    /// Number of faces on all pages of a picture.
+    #[must_use]
+    pub fn faces(&self) -> usize {
+        let further = self.pages.iter().map(|p| p.faces.len());
+        self.faces.len() + further.sum::<usize>()
+    }
+}
+
+/// A further page of a picture of several.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Page {
+    /// Width of the upright page in pixels.
+    pub width: u32,
+    /// Height of the upright page in pixels.
+    pub height: u32,
+    /// Faces on it, best first.
+    pub faces: Vec<Face>,
+}
+
+/// The clip of a motion photo that was covered and written as a file of its own.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Motion {
+    /// Its output.
+    pub output: String,
+    /// What became of it over time.
+    #[serde(flatten)]
+    pub facts: VideoFacts,
 }
 
 /// A video in numbers.

@@ -4,6 +4,7 @@
 //! It shares nothing with the encoders, whose mistakes it is there to notice, and fails closed:
 //! what it does not understand is a leak. It does not look at faces, only at bytes.
 
+mod avif;
 mod bmp;
 mod gif;
 mod jpeg;
@@ -107,6 +108,8 @@ pub struct Inspection {
     pub format: Option<Format>,
     /// Width and height in pixels, as far as the file could be read.
     pub size: Option<(u32, u32)>,
+    /// Sizes of further pages.
+    pub further: Vec<(u32, u32)>,
     /// What is more than pixels.
     pub leaks: Vec<Leak>,
 }
@@ -148,6 +151,7 @@ impl Findings {
 #[must_use]
 pub fn inspect(bytes: &[u8]) -> Inspection {
     let mut findings = Findings::default();
+    let mut further = Vec::new();
     let (format, size) = if bytes.starts_with(&[0xFF, 0xD8]) {
         (Some(Format::Jpeg), jpeg::inspect(bytes, &mut findings))
     } else if bytes.starts_with(png::SIGNATURE) {
@@ -155,11 +159,14 @@ pub fn inspect(bytes: &[u8]) -> Inspection {
     } else if webp::is_webp(bytes) {
         (Some(Format::WebP), webp::inspect(bytes, &mut findings))
     } else if tiff::SIGNATURES.iter().any(|s| bytes.starts_with(s)) {
-        (Some(Format::Tiff), tiff::inspect(bytes, &mut findings))
+        let size = tiff::inspect(bytes, &mut findings, &mut further);
+        (Some(Format::Tiff), size)
     } else if gif::SIGNATURES.iter().any(|s| bytes.starts_with(s)) {
         (Some(Format::Gif), gif::inspect(bytes, &mut findings))
     } else if bytes.starts_with(bmp::SIGNATURE) {
         (Some(Format::Bmp), bmp::inspect(bytes, &mut findings))
+    } else if avif::is_avif(bytes) {
+        (Some(Format::Avif), avif::inspect(bytes, &mut findings))
     } else if bytes.get(4..8) == Some(b"ftyp") {
         let film = mp4::inspect(
             &mut std::io::Cursor::new(bytes),
@@ -180,6 +187,7 @@ pub fn inspect(bytes: &[u8]) -> Inspection {
     Inspection {
         format,
         size,
+        further,
         leaks: findings.0,
     }
 }
@@ -190,6 +198,14 @@ pub fn inspect(bytes: &[u8]) -> Inspection {
 /// # Errors
 /// With everything that was found.
 pub fn check(bytes: &[u8], format: Format, width: u32, height: u32) -> Result<(), VerifyError> {
+    check_pages(bytes, format, &[(width, height)])
+}
+
+/// Passes an output of this program of as many pages, each of its size, in order.
+///
+/// # Errors
+/// With everything that was found.
+pub fn check_pages(bytes: &[u8], format: Format, sizes: &[(u32, u32)]) -> Result<(), VerifyError> {
     let found = inspect(bytes);
     let mut leaks = found.leaks;
     let mut wrong = |detail: String| {
@@ -202,8 +218,18 @@ pub fn check(bytes: &[u8], format: Format, width: u32, height: u32) -> Result<()
     };
     if found.format != Some(format) {
         wrong(format!("no {format}"));
-    } else if found.size != Some((width, height)) {
-        wrong(format!("not {width} × {height} pixels"));
+        return Err(VerifyError { leaks });
+    }
+    let pages = 1 + found.further.len();
+    if pages != sizes.len() {
+        wrong(format!("{pages} pages instead of {}", sizes.len()));
+    }
+    let is = found.size.into_iter().chain(found.further);
+    let mut is = is.chain(std::iter::repeat((0, 0)));
+    for &(width, height) in sizes {
+        if is.next() != Some((width, height)) {
+            wrong(format!("not {width} × {height} pixels"));
+        }
     }
     if leaks.is_empty() {
         Ok(())

@@ -171,7 +171,7 @@ fn brands(file: &mut dyn SourceObject, p: &Place, findings: &mut Findings) {
     }
 }
 
-fn unlisted(name: &[u8; 4], whole: std::ops::Range<usize>, findings: &mut Findings) {
+pub(super) fn unlisted(name: &[u8; 4], whole: std::ops::Range<usize>, findings: &mut Findings) {
     let (kind, what) = match name {
         b"udta" => (LeakKind::Comment, "user data".to_owned()),
         b"meta" => (LeakKind::Comment, "metadata".into()),

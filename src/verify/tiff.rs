@@ -1,7 +1,7 @@
-//! TIFF: one directory, structural tags, deflated strips that end where their data ends; every
-//! byte of the file belongs to one of these.
+//! TIFF: a directory for each page, structural tags, deflated strips that end where their data ends;
+//! every byte of the file belongs to one of these.
 
-use std::ops::Range;
+use std::{collections::HashSet, ops::Range};
 
 use miniz_oxide::inflate::{
     TINFLStatus,
@@ -18,6 +18,8 @@ const STRUCTURAL: [u16; 17] = [
 ];
 /// Most entries of a directory that are followed.
 const MAX_ENTRIES: usize = 1000;
+/// Most pages that are followed.
+const MAX_PAGES: usize = 1000;
 /// Deflate gives at most 1032 bytes for one.
 const LARGEST_RATIO: usize = 1040;
 
@@ -82,39 +84,55 @@ impl Reader<'_> {
     }
 }
 
-pub(super) fn inspect(bytes: &[u8], findings: &mut Findings) -> Option<(u32, u32)> {
+/// Gives the size of the first page, and puts those of further ones into `further`.
+pub(super) fn inspect(
+    bytes: &[u8],
+    findings: &mut Findings,
+    further: &mut Vec<(u32, u32)>,
+) -> Option<(u32, u32)> {
     let reader = Reader {
         bytes,
         little: bytes.starts_with(SIGNATURES[0]),
     };
-    let broken = |findings: &mut Findings| {
-        findings.add(
-            LeakKind::Malformed,
-            "directory that can't be followed",
-            0..bytes.len(),
-        );
-        None
-    };
-    let Some(start) = reader.number(4, 4).map(|v| v as usize) else {
-        return broken(findings);
-    };
-    let Some(count) = reader.number(start, 2).map(|v| v as usize) else {
-        return broken(findings);
-    };
-    let end = start + 2 + 12 * count + 4;
-    let Some(next) = reader.number(end - 4, 4).filter(|_| count <= MAX_ENTRIES) else {
-        return broken(findings);
-    };
-    if next != 0 {
-        findings.add(LeakKind::SecondPicture, "a further page", end - 4..end);
+    let mut parts = vec![0..8];
+    let mut sizes = Vec::new();
+    let mut seen = HashSet::new();
+    let mut next = reader.number(4, 4);
+    while next != Some(0) || sizes.is_empty() {
+        let walked = next
+            .map(|n| n as usize)
+            .filter(|&start| seen.insert(start) && seen.len() <= MAX_PAGES)
+            .and_then(|start| directory(&reader, start, &mut parts, findings));
+        let Some((size, after)) = walked else {
+            let what = "directory that can't be followed";
+            findings.add(LeakKind::Malformed, what, 0..bytes.len());
+            return sizes.first().copied().flatten();
+        };
+        sizes.push(size);
+        next = Some(after);
     }
-    let mut parts = vec![0..8, start..end];
+    cover(bytes, parts, findings);
+    further.extend(sizes.iter().skip(1).map(|s| s.unwrap_or((0, 0))));
+    sizes.first().copied().flatten()
+}
+
+/// Follows one directory; gives its picture's size, where it can be followed, and the place of the
+/// next one. `None` where the directory itself is broken.
+fn directory(
+    reader: &Reader<'_>,
+    start: usize,
+    parts: &mut Vec<Range<usize>>,
+    findings: &mut Findings,
+) -> Option<(Option<(u32, u32)>, u32)> {
+    let bytes = reader.bytes;
+    let count = reader.number(start, 2)? as usize;
+    let end = start + 2 + 12 * count + 4;
+    let next = reader.number(end - 4, 4).filter(|_| count <= MAX_ENTRIES)?;
+    parts.push(start..end);
     let mut entries: Vec<Entry> = Vec::with_capacity(count);
     for i in 0..count {
         let at = start + 2 + 12 * i;
-        let Some(entry) = reader.entry(at) else {
-            return broken(findings);
-        };
+        let entry = reader.entry(at)?;
         if entry.value.start != at + 8 {
             parts.push(entry.value.clone());
         } else if bytes[entry.value.end..at + 12].iter().any(|&b| b != 0) {
@@ -132,7 +150,7 @@ pub(super) fn inspect(bytes: &[u8], findings: &mut Findings) -> Option<(u32, u32
         }
         entries.push(entry);
     }
-    let size = pixels(&reader, &entries, &mut parts, findings);
+    let size = pixels(reader, &entries, parts, findings);
     if size.is_none() {
         findings.add(
             LeakKind::Malformed,
@@ -140,8 +158,7 @@ pub(super) fn inspect(bytes: &[u8], findings: &mut Findings) -> Option<(u32, u32
             start..end,
         );
     }
-    cover(bytes, parts, findings);
-    size
+    Some((size, next))
 }
 
 fn unlisted(entry: &Entry, findings: &mut Findings) {

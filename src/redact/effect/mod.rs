@@ -4,12 +4,14 @@
 //! |---|---|
 //! | [`fill`] | nothing under the region |
 //! | [`image`] | nothing under the region |
-//! | [`pixelate`], [`blur`] | the [`cells`]: few averages, rounded coarsely, with noise |
+//! | [`erase`] | nothing under the region, but what lies around it |
+//! | [`pixelate`], [`blur`] | the [`cells`]: few averages under much noise |
 //!
 //! Inside a region nothing stays transparent: the outline of a cut-out head is a face too.
 
 pub mod blur;
 pub mod cells;
+pub mod erase;
 pub mod fill;
 pub mod image;
 pub mod pixelate;
@@ -22,8 +24,8 @@ use super::{RedactError, noise::Noise, region::Region};
 
 /// Most cells across a face, and down.
 pub const MOST_CELLS: u32 = 6;
-/// Cells across a face, and down, unless chosen otherwise.
-pub const DEFAULT_CELLS: u32 = 4;
+/// Cells across a face, and down, unless chosen otherwise; more are weak: see [`cells`].
+pub const DEFAULT_CELLS: u32 = 2;
 
 /// With what a region is covered.
 #[derive(Debug, Clone)]
@@ -38,6 +40,8 @@ pub enum Effect {
         /// 1 to [`MOST_CELLS`].
         cells: u32,
     },
+    /// What lies around, drawn smoothly over it, with some grain.
+    Erase,
     /// One colour.
     Fill {
         /// Red, green, blue.
@@ -61,6 +65,14 @@ impl Effect {
                 Err(RedactError::Cells(*cells))
             }
             _ => Ok(()),
+        }
+    }
+
+    /// How far around a region it looks, in pixels. Regions that come nearer to each other are one.
+    pub(super) const fn reach(&self) -> u32 {
+        match self {
+            Self::Erase => super::membrane::RIM,
+            _ => 0,
         }
     }
 }
@@ -127,6 +139,18 @@ impl<T: Sample> Raster<'_, T> {
         &mut self.data[at(x1)..at(x2)]
     }
 
+    /// The colours at a pixel, 0 to 1, and its alpha.
+    fn colours_at(&self, x: u32, y: u32) -> ([f32; 3], f32) {
+        let colours = self.colours();
+        let at = (y as usize * self.width as usize + x as usize) * self.channels;
+        let pixel = &self.data[at..at + self.channels];
+        let mut values = [0.0; 3];
+        for (value, sample) in values.iter_mut().zip(&pixel[..colours]) {
+            *value = sample.to_unit();
+        }
+        (values, pixel.get(colours).map_or(1.0, |a| a.to_unit()))
+    }
+
     /// A colour as this raster's opaque pixel.
     fn pixel(&self, [r, g, b]: [u8; 3]) -> [T; 4] {
         let (r, g, b) = (r.to_unit(), g.to_unit(), b.to_unit());
@@ -159,6 +183,12 @@ pub(super) fn apply(
                 height,
                 channels: $channels,
             };
+            if effect.reach() > 0 {
+                // Whatever reads around a region finds no uncovered pixel of any other.
+                regions
+                    .iter()
+                    .for_each(|region| fill::cover(&mut raster, region, [128; 3]));
+            }
             regions
                 .iter()
                 .for_each(|region| one(&mut raster, region, effect, noise));
@@ -188,6 +218,7 @@ pub fn one<T: Sample>(
     match effect {
         Effect::Blur { cells } => blur::cover(raster, region, *cells, noise),
         Effect::Pixelate { cells } => pixelate::cover(raster, region, *cells, noise),
+        Effect::Erase => erase::cover(raster, region, noise),
         Effect::Fill { color } => fill::cover(raster, region, *color),
         Effect::Image { sticker, under } => image::cover(raster, region, sticker, *under),
     }

@@ -1,0 +1,364 @@
+//! Items → pixels: coded pictures by way of `ffmpeg`, grids put together, transparency put in.
+
+use std::io::Read;
+
+use image::{ColorType, DynamicImage, GenericImage, ImageBuffer};
+
+use super::{
+    super::{DecodeError, Options, pixels_from},
+    broken,
+    coded::{self, Codec, Config},
+    items::{File, Item, Numbers},
+    rare,
+};
+use crate::ffmpeg::{Programs, StreamError};
+
+/// Largest side of a picture or tile, in pixels.
+const MOST_SIDE: u32 = 1 << 16;
+
+/// Largest set-up of a codec, in bytes; cameras write about a hundred.
+const MOST_CONFIG: usize = 1 << 14;
+
+/// Properties that need not be known to show a picture, or are followed here.
+const KNOWN: [&[u8; 4]; 17] = [
+    b"ispe", b"pixi", b"pasp", b"colr", b"hvcC", b"av1C", b"clap", b"irot", b"imir", b"auxC",
+    b"clli", b"mdcv", b"rloc", b"lsel", b"a1op", b"a1lx", b"amve",
+];
+
+pub(super) fn failed(error: StreamError) -> DecodeError {
+    match error {
+        StreamError::Missing(_) => DecodeError::Needs,
+        other => DecodeError::Damaged(format!("ffmpeg says: {other}")),
+    }
+}
+
+/// What is needed to read pictures.
+pub(super) struct Reader<'a> {
+    pub(super) bytes: &'a [u8],
+    pub(super) file: &'a File,
+    pub(super) options: &'a Options,
+    pub(super) programs: &'a Programs,
+}
+
+/// How pictures come out of the decoder.
+#[derive(Clone, PartialEq, Eq)]
+struct Wanted {
+    size: (u32, u32),
+    color: ColorType,
+    /// Matrix and range that the file gives, instead of those in the coded pictures.
+    matrix: Option<&'static str>,
+    full: Option<bool>,
+}
+
+impl Reader<'_> {
+    /// An item's picture, not yet turned; notes all items that went into it.
+    pub(super) fn picture(
+        &self,
+        item: &Item,
+        used: &mut Vec<u32>,
+    ) -> Result<DynamicImage, DecodeError> {
+        self.read(item, false, used)
+    }
+
+    /// The same as transparency: one channel.
+    pub(super) fn alpha(
+        &self,
+        item: &Item,
+        used: &mut Vec<u32>,
+    ) -> Result<DynamicImage, DecodeError> {
+        self.read(item, true, used)
+    }
+
+    fn read(
+        &self,
+        item: &Item,
+        grey: bool,
+        used: &mut Vec<u32>,
+    ) -> Result<DynamicImage, DecodeError> {
+        used.push(item.id);
+        self.known(item)?;
+        let size = self.file.size(self.bytes, item).ok_or_else(broken)?;
+        if size.0 > MOST_SIDE || size.1 > MOST_SIDE {
+            return Err(rare(format!("{} × {} pixels", size.0, size.1)));
+        }
+        self.options.allow(size.0, size.1, 6)?;
+        match &item.kind {
+            b"grid" => self.grid(item, grey, used),
+            b"hvc1" | b"hev1" | b"av01" => {
+                let mut one = self.decoded(&[item], grey, self.colours(item)?)?;
+                one.pop().ok_or_else(broken)
+            }
+            other => Err(rare(format!("{}", other.escape_ascii()))),
+        }
+    }
+
+    fn known(&self, item: &Item) -> Result<(), DecodeError> {
+        let mut all = self.file.properties(self.bytes, item);
+        match all.find(|(kind, _, essential)| *essential && !KNOWN.contains(&kind)) {
+            Some((kind, ..)) => Err(rare(format!("with {}", kind.escape_ascii()))),
+            None => Ok(()),
+        }
+    }
+
+    /// Matrix and range from a `colr` property of numbers.
+    fn colours(&self, item: &Item) -> Result<(Option<&'static str>, Option<bool>), DecodeError> {
+        let mut all = self.file.properties(self.bytes, item);
+        let numbers = all.find_map(|(kind, body, _)| {
+            (&kind == b"colr")
+                .then(|| body.strip_prefix(b"nclx"))
+                .flatten()
+        });
+        let Some([_, _, _, _, high, low, range, ..]) = numbers else {
+            return Ok((None, None));
+        };
+        let matrix = match u16::from_be_bytes([*high, *low]) {
+            1 => Some("bt709"),
+            4 => Some("fcc"),
+            5 | 6 => Some("smpte170m"),
+            7 => Some("smpte240m"),
+            9 => Some("bt2020"),
+            // Not said, or red, green and blue themselves, which the coded picture says too.
+            0 | 2 => None,
+            other => return Err(rare(format!("colour matrix {other}"))),
+        };
+        Ok((matrix, Some(range >> 7 == 1)))
+    }
+
+    fn config(&self, item: &Item) -> Result<Config, DecodeError> {
+        let property = |kind| {
+            let property = self.file.property(self.bytes, item, kind);
+            match property.ok_or_else(broken)? {
+                long if long.len() > MOST_CONFIG => Err(rare("a large set-up of its codec")),
+                property => Ok(property),
+            }
+        };
+        match &item.kind {
+            b"hvc1" | b"hev1" => Config::hevc(property(b"hvcC")?),
+            b"av01" => Config::av1(property(b"av1C")?),
+            other => Err(rare(format!("{}", other.escape_ascii()))),
+        }
+    }
+
+    /// Coded pictures of one kind and size, decoded in one go.
+    fn decoded(
+        &self,
+        items: &[&Item],
+        grey: bool,
+        (matrix, full): (Option<&'static str>, Option<bool>),
+    ) -> Result<Vec<DynamicImage>, DecodeError> {
+        let first = *items.first().ok_or_else(broken)?;
+        let config = self.config(first)?;
+        let size = self.file.size(self.bytes, first).ok_or_else(broken)?;
+        let mut stream = coded::begin(config.codec);
+        for item in items {
+            self.known(item)?;
+            let own = self.config(item)?;
+            let same = (own.codec, own.deep, own.grey) == (config.codec, config.deep, config.grey);
+            if !same || self.file.size(self.bytes, item) != Some(size) {
+                return Err(rare("a grid of different tiles"));
+            }
+            let data = self.file.data(self.bytes, item).ok_or_else(|| {
+                DecodeError::Damaged(
+                    "it is cut off: its picture's data should reach further".into(),
+                )
+            })?;
+            own.append(&data, &mut stream)?;
+        }
+        let color = match (grey || config.grey, config.deep) {
+            (true, false) => ColorType::L8,
+            (true, true) => ColorType::L16,
+            (false, false) => ColorType::Rgb8,
+            (false, true) => ColorType::Rgb16,
+        };
+        let wanted = Wanted {
+            size,
+            color,
+            matrix,
+            full,
+        };
+        self.run(config.codec, stream, items.len(), &wanted)
+    }
+
+    fn run(
+        &self,
+        codec: Codec,
+        stream: Vec<u8>,
+        count: usize,
+        wanted: &Wanted,
+    ) -> Result<Vec<DynamicImage>, DecodeError> {
+        let (width, height) = wanted.size;
+        let one = u64::from(width) * u64::from(height) * u64::from(wanted.color.bytes_per_pixel());
+        let all = one.saturating_mul(count as u64);
+        if all > self.options.max_memory {
+            return Err(DecodeError::TooLarge {
+                needs: all,
+                limit: self.options.max_memory,
+            });
+        }
+        let filters = wanted.filters();
+        let mut input = vec!["-f", coded::demuxer(codec)];
+        if !self.options.allow_damaged {
+            input.splice(0..0, ["-xerror", "-err_detect", "explode"]);
+        }
+        let (running, mut pipe) = self
+            .programs
+            .through(&input, stream, &["-vf", &filters, "-f", "rawvideo"])
+            .map_err(failed)?;
+        let mut data = Vec::with_capacity(usize::try_from(all).map_err(|_| broken())?);
+        (&mut pipe)
+            .take(all + 1)
+            .read_to_end(&mut data)
+            .map_err(|e| failed(StreamError::Pipe(e.to_string())))?;
+        drop(pipe);
+        running.finish("can't be decoded").map_err(failed)?;
+        if data.len() as u64 != all {
+            return Err(DecodeError::Damaged(
+                "its coded pictures are not as many or as large as it says".into(),
+            ));
+        }
+        data.chunks_exact(usize::try_from(one).map_err(|_| broken())?)
+            .map(|part| pixels_from(width, height, wanted.color, part.to_vec()))
+            .collect()
+    }
+
+    fn grid(
+        &self,
+        item: &Item,
+        grey: bool,
+        used: &mut Vec<u32>,
+    ) -> Result<DynamicImage, DecodeError> {
+        let data = self.file.data(self.bytes, item).ok_or_else(broken)?;
+        let mut numbers = Numbers(&data);
+        let mut head = || {
+            let (version, flags) = (numbers.int(1)?, numbers.int(1)?);
+            let (rows, columns) = (numbers.int(1)? + 1, numbers.int(1)? + 1);
+            let wide = if flags & 1 == 1 { 4 } else { 2 };
+            let size = (numbers.int(wide)?, numbers.int(wide)?);
+            (version == 0).then_some((rows, columns, size))
+        };
+        let (rows, columns, (width, height)) = head().ok_or_else(broken)?;
+        if self.file.size(self.bytes, item) != Some((width, height)) {
+            return Err(DecodeError::Damaged(
+                "its grid has another size than it says".into(),
+            ));
+        }
+        let ids = item.refers(b"dimg");
+        let mut once = ids.to_vec();
+        once.sort_unstable();
+        once.dedup();
+        if ids.len() != (rows * columns) as usize || once.len() != ids.len() {
+            return Err(DecodeError::Damaged(
+                "its grid has not as many tiles as places".into(),
+            ));
+        }
+        let tiles: Vec<&Item> = ids
+            .iter()
+            .map(|id| self.file.item(*id).ok_or_else(broken))
+            .collect::<Result<_, _>>()?;
+        used.extend(ids);
+        let (w, h) = self.file.size(self.bytes, tiles[0]).ok_or_else(broken)?;
+        let covers = |tile: u32, count: u32, whole: u32| {
+            let all = u64::from(tile) * u64::from(count);
+            // The last tile must reach into the picture, as the others do.
+            all >= u64::from(whole) && all - u64::from(tile) < u64::from(whole)
+        };
+        if width == 0 || !covers(w, columns, width) || !covers(h, rows, height) {
+            return Err(DecodeError::Damaged(
+                "its tiles do not cover its picture".into(),
+            ));
+        }
+        // Numbers of the grid count, else those of its tiles.
+        let colours = match self.colours(item)? {
+            (None, None) => self.colours(tiles[0])?,
+            own => own,
+        };
+        let tiles = self.decoded(&tiles, grey, colours)?;
+        let places = (0..rows).flat_map(|r| (0..columns).map(move |c| (c * w, r * h)));
+        assembled((width, height), tiles.into_iter().zip(places))
+    }
+}
+
+impl Wanted {
+    /// Filters that give the pixels wanted, and fail where a picture has another size.
+    fn filters(&self) -> String {
+        let (w, h) = self.size;
+        let same = format!("crop=w='if(eq(iw,{w})*eq(ih,{h}),iw,-1)':h=ih:x=0:y=0:exact=1");
+        let mut scale =
+            String::from("scale=flags=bicubic+accurate_rnd+full_chroma_int+full_chroma_inp");
+        if let Some(matrix) = self.matrix {
+            scale += &format!(":in_color_matrix={matrix}");
+        }
+        if let Some(full) = self.full {
+            scale += if full {
+                ":in_range=full"
+            } else {
+                ":in_range=limited"
+            };
+        }
+        let format = match self.color {
+            ColorType::L8 => "gray",
+            ColorType::L16 => "gray16",
+            ColorType::Rgb8 => "rgb24",
+            _ => "rgb48",
+        };
+        let end = match self.color {
+            ColorType::L16 | ColorType::Rgb16 if cfg!(target_endian = "big") => "be",
+            ColorType::L16 | ColorType::Rgb16 => "le",
+            _ => "",
+        };
+        format!("{same},{scale}:out_range=full,format={format}{end}")
+    }
+}
+
+/// Tiles at their places; what reaches beyond the picture is cut.
+fn assembled(
+    (width, height): (u32, u32),
+    tiles: impl Iterator<Item = (DynamicImage, (u32, u32))>,
+) -> Result<DynamicImage, DecodeError> {
+    use DynamicImage as D;
+    let mut tiles = tiles.peekable();
+    let mut whole = match tiles.peek().map(|t| t.0.color()) {
+        Some(ColorType::L8) => D::ImageLuma8(ImageBuffer::new(width, height)),
+        Some(ColorType::L16) => D::ImageLuma16(ImageBuffer::new(width, height)),
+        Some(ColorType::Rgb8) => D::ImageRgb8(ImageBuffer::new(width, height)),
+        _ => D::ImageRgb16(ImageBuffer::new(width, height)),
+    };
+    for (tile, (x, y)) in tiles {
+        let (w, h) = (tile.width().min(width - x), tile.height().min(height - y));
+        let part = tile.crop_imm(0, 0, w, h);
+        let put = match (&mut whole, &part) {
+            (D::ImageLuma8(to), D::ImageLuma8(from)) => to.copy_from(from, x, y),
+            (D::ImageLuma16(to), D::ImageLuma16(from)) => to.copy_from(from, x, y),
+            (D::ImageRgb8(to), D::ImageRgb8(from)) => to.copy_from(from, x, y),
+            (D::ImageRgb16(to), D::ImageRgb16(from)) => to.copy_from(from, x, y),
+            _ => return Err(broken()),
+        };
+        put.map_err(|_| broken())?;
+    }
+    Ok(whole)
+}
+
+/// Puts transparency into a picture.
+pub(super) fn with_alpha(
+    pixels: DynamicImage,
+    alpha: &DynamicImage,
+) -> Result<DynamicImage, DecodeError> {
+    use DynamicImage as D;
+    if (pixels.width(), pixels.height()) != (alpha.width(), alpha.height()) {
+        return Err(rare("transparency of another size"));
+    }
+    let deep = pixels.color().bytes_per_pixel() > 3 || pixels.color() == ColorType::L16;
+    if deep {
+        let (mut with, alpha) = (pixels.to_rgba16(), alpha.to_luma16());
+        with.pixels_mut()
+            .zip(alpha.pixels())
+            .for_each(|(p, a)| p.0[3] = a.0[0]);
+        Ok(D::ImageRgba16(with))
+    } else {
+        let (mut with, alpha) = (pixels.to_rgba8(), alpha.to_luma8());
+        with.pixels_mut()
+            .zip(alpha.pixels())
+            .for_each(|(p, a)| p.0[3] = a.0[0]);
+        Ok(D::ImageRgba8(with))
+    }
+}
