@@ -45,7 +45,7 @@ pub const ALL: &[Target] = &[
     target("decode-tiff", photo, &["tif"], false),
     target("decode-bmp", photo, &["bmp"], false),
     target("decode-gif", photo, &["gif"], false),
-    target("heif-boxes", heif, &["heic"], true),
+    target("heif-boxes", dimensions, &["avif"], true),
     target("verify-avif", inspect, &["avif"], true),
     target("exif", exif, &["exif"], true),
     target("jpeg-structure", jpeg_structure, &["jpg"], true),
