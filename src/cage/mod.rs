@@ -11,11 +11,13 @@
 //! Windows it is a process of its own and nothing more.
 
 mod child;
+mod keeper;
 mod limits;
 #[cfg(target_os = "linux")]
 mod linux;
 mod pool;
 mod program;
+mod worker;
 
 use std::{
     io,
@@ -28,7 +30,7 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-pub use pool::Pool;
+pub use pool::{Answer, Pool};
 
 /// The first argument of a child. No option of the program has this name.
 const WORD: &str = "--in-the-cage";
