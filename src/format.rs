@@ -15,7 +15,7 @@ pub enum Format {
     Tiff,
     /// BMP, 8 bits, not compressed.
     Bmp,
-    /// GIF, one picture of at most 256 colours.
+    /// GIF, at most 256 colours a picture.
     Gif,
     /// AVIF, 8 or 10 bits; coded by `ffmpeg`.
     Avif,
@@ -23,11 +23,13 @@ pub enum Format {
     Mp4,
     /// WebM, a video.
     WebM,
+    /// YUV4MPEG2, a video without compression.
+    Y4m,
 }
 
 impl Format {
     /// Every format.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Jpeg,
         Self::Png,
         Self::WebP,
@@ -37,6 +39,7 @@ impl Format {
         Self::Avif,
         Self::Mp4,
         Self::WebM,
+        Self::Y4m,
     ];
 
     /// Those of single pictures that need no other program.
@@ -52,7 +55,7 @@ impl Format {
     /// Whether it is a video's.
     #[must_use]
     pub const fn is_video(self) -> bool {
-        matches!(self, Self::Mp4 | Self::WebM)
+        matches!(self, Self::Mp4 | Self::WebM | Self::Y4m)
     }
 
     /// The usual suffix, without the dot.
@@ -68,6 +71,7 @@ impl Format {
             Self::Avif => "avif",
             Self::Mp4 => "mp4",
             Self::WebM => "webm",
+            Self::Y4m => "y4m",
         }
     }
 
@@ -84,6 +88,7 @@ impl Format {
             Self::Avif => &["avif"],
             Self::Mp4 => &["mp4", "m4v"],
             Self::WebM => &["webm"],
+            Self::Y4m => &["y4m"],
         }
     }
 
@@ -104,7 +109,7 @@ impl FromStr for Format {
             .find(|f| f.suffixes().contains(&lower.as_str()))
             .ok_or_else(|| {
                 format!(
-                    "'{}' is no format that unface writes; use jpg, png, webp, tiff, bmp, gif or avif, and mp4 or webm for videos",
+                    "'{}' is no format that unface writes; use jpg, png, webp, tiff, bmp, gif or avif, and mp4, webm or y4m for videos",
                     text.escape_debug()
                 )
             })
@@ -123,6 +128,7 @@ impl fmt::Display for Format {
             Self::Avif => "AVIF",
             Self::Mp4 => "MP4",
             Self::WebM => "WebM",
+            Self::Y4m => "YUV4MPEG2",
         })
     }
 }

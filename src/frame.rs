@@ -1,4 +1,4 @@
-//! One upright picture in memory.
+//! One upright picture in memory, and how long it is shown.
 
 use image::DynamicImage;
 
@@ -38,5 +38,22 @@ impl Frame {
     #[must_use]
     pub fn height(&self) -> u32 {
         self.pixels.height()
+    }
+}
+
+/// How long a frame of an animation is shown: `num` of `den` to a second, as its format counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Delay {
+    /// So many parts.
+    pub num: u32,
+    /// Parts of a second; never 0.
+    pub den: u32,
+}
+
+impl Delay {
+    /// In seconds.
+    #[must_use]
+    pub fn seconds(self) -> f64 {
+        f64::from(self.num) / f64::from(self.den.max(1))
     }
 }

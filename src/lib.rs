@@ -38,6 +38,7 @@ pub mod sound;
 pub mod track;
 pub mod verify;
 pub mod write;
+pub mod y4m;
 
 pub use error::{Error, ShownPath};
 pub use face::Face;

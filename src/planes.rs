@@ -125,6 +125,23 @@ impl Colours {
         }
     }
 
+    /// Samples of 8 bits as a colour.
+    #[must_use]
+    pub fn rgb(&self, [y, u, v]: [u8; 3]) -> [u8; 3] {
+        let (y, u, v) = (f32::from(y), f32::from(u) - 128.0, f32::from(v) - 128.0);
+        let (y, scale) = if self.full {
+            (y, 1.0)
+        } else {
+            ((y - 16.0) * (255.0 / 219.0), 255.0 / 224.0)
+        };
+        let (wr, wb) = self.weights;
+        let (u, v) = (u * scale, v * scale);
+        let r = y + v * (2.0 - 2.0 * wr);
+        let b = y + u * (2.0 - 2.0 * wb);
+        let g = (y - wr * r - wb * b) / (1.0 - wr - wb);
+        [r, g, b].map(|c| (c + 0.5).clamp(0.0, 255.0) as u8)
+    }
+
     /// A colour as samples of the three planes.
     #[must_use]
     pub fn samples(&self, rgb: [u8; 3], depth: u8) -> [u16; 3] {
@@ -181,6 +198,12 @@ impl Planes {
     #[must_use]
     pub const fn pts(&self) -> i64 {
         self.pts
+    }
+
+    /// The samples, plane by plane.
+    #[must_use]
+    pub fn data(&self) -> &[u8] {
+        &self.data
     }
 
     /// Gives the samples away, for `redact` to cover in place.

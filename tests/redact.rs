@@ -190,7 +190,7 @@ fn all_kinds_of_pixels_take_all_effects_and_become_opaque() {
             assert_eq!(redacted.pixels().color(), kind.color());
             assert_eq!(redacted.pixels().to_rgba8().get_pixel(14, 14).0[3], 255);
             assert_eq!(redacted.pixels().get_pixel(39, 29), kind.get_pixel(39, 29));
-            redacted.outline(&[Rect::new(8.0, 8.0, 20.0, 20.0)]);
+            redacted.outline(&[(1, Rect::new(8.0, 8.0, 20.0, 20.0))]);
         }
     }
 }

@@ -670,3 +670,287 @@ fn a_track_lets_no_more_than_its_cells_through_over_all_frames() {
         );
     }
 }
+
+#[test]
+fn outlines_with_the_numbers_of_tracks_are_drawn_over_what_is_covered() {
+    if !ffmpeg() {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    render(
+        dir.path(),
+        "in.mp4",
+        &["-f", "lavfi", "-i", "color=gray:s=320x240:r=10:d=0.5"],
+    );
+    let line =
+        r#"{"path":"in.mp4","frame":0,"faces":[{"x1":100,"y1":80,"x2":180,"y2":180,"track":1}]}"#;
+    fs::write(dir.path().join("b.jsonl"), line).unwrap();
+    let args = [
+        "in.mp4", "-o", "out.mp4", "-q", "--boxes", "b.jsonl", "--crf", "4",
+    ];
+    let fill = ["--effect", "fill", "--color", "ff00ff", "--preview-boxes"];
+    done(&unface(dir.path(), &[&args[..], &fill[..]].concat()));
+    let picture = frame(&dir.path().join("out.mp4"), 0, dir.path());
+    let yellow = |x, y| {
+        let p: [u8; 3] = picture.get_pixel(x, y).0;
+        p[0] > 150 && p[1] > 130 && p[2] < 120
+    };
+    assert!((102..178).all(|x| yellow(x, 80)), "the upper edge");
+    assert!((82..178).all(|y| yellow(100, y)), "the left edge");
+    assert!(pink(picture.get_pixel(140, 150)), "and pink inside");
+    assert!(pink(picture.get_pixel(92, 130)), "and pink around it");
+}
+
+#[test]
+fn sound_that_is_counted_finer_than_the_pictures_is_kept() {
+    if !ffmpeg() {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    // AVI counts pictures in fifteenths of a second; a packet of this sound lasts a fortieth.
+    render(
+        dir.path(),
+        "in.avi",
+        &[
+            "-f",
+            "lavfi",
+            "-i",
+            "testsrc=s=160x120:r=15:d=1",
+            "-f",
+            "lavfi",
+            "-i",
+            "sine=d=1:r=44100",
+            "-c:v",
+            "mpeg4",
+            "-c:a",
+            "mp2",
+        ],
+    );
+    let args = ["in.avi", "-o", "out.mp4", "-q", "--audio", "keep"];
+    done(&unface(dir.path(), &args));
+    let out = Command::new("ffprobe")
+        .args([
+            "-v",
+            "error",
+            "-select_streams",
+            "a",
+            "-show_entries",
+            "stream=duration",
+        ])
+        .args(["-of", "csv=p=0"])
+        .arg(dir.path().join("out.mp4"))
+        .output()
+        .unwrap();
+    let seconds: f64 = String::from_utf8_lossy(&out.stdout).trim().parse().unwrap();
+    assert!((seconds - 1.0).abs() < 0.06, "{seconds}");
+}
+
+/// Colours of the first stream: pixels, transfer, primaries.
+fn colours(path: &Path) -> String {
+    let out = Command::new("ffprobe")
+        .args(["-v", "error", "-select_streams", "v:0", "-show_entries"])
+        .args([
+            "stream=pix_fmt,color_transfer,color_primaries",
+            "-of",
+            "csv=p=0",
+        ])
+        .arg(path)
+        .output()
+        .unwrap();
+    String::from_utf8_lossy(&out.stdout).trim().to_owned()
+}
+
+#[test]
+fn high_dynamic_range_is_kept_or_mapped_and_said() {
+    if !ffmpeg() {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    for (name, transfer, said) in [("pq", "smpte2084", "PQ"), ("hlg", "arib-std-b67", "HLG")] {
+        let input = format!("{name}.mp4");
+        let params =
+            format!("colorprim=bt2020:transfer={transfer}:colormatrix=bt2020nc:log-level=error");
+        render(
+            dir.path(),
+            &input,
+            &[
+                "-f",
+                "lavfi",
+                "-i",
+                "testsrc=s=160x120:r=10:d=0.5",
+                "-pix_fmt",
+                "yuv420p10le",
+                "-c:v",
+                "libx265",
+                "-preset",
+                "ultrafast",
+                "-x265-params",
+                &params,
+            ],
+        );
+        let out = unface(dir.path(), &[&input, "-o", "kept.mp4", "--overwrite"]);
+        done(&out);
+        let message = String::from_utf8_lossy(&out.stderr).into_owned();
+        assert!(
+            message.contains(said) && message.contains("kept"),
+            "{message}"
+        );
+        assert_eq!(
+            colours(&dir.path().join("kept.mp4")),
+            format!("yuv420p10le,{transfer},bt2020")
+        );
+        let out = unface(
+            dir.path(),
+            &[&input, "-o", "mapped.mp4", "--overwrite", "--tone-map"],
+        );
+        let message = String::from_utf8_lossy(&out.stderr).into_owned();
+        if message.contains("zscale") {
+            eprintln!("SKIPPED: ffmpeg can't map tones");
+            continue;
+        }
+        done(&out);
+        assert!(message.contains("BT.709"), "{message}");
+        assert_eq!(
+            colours(&dir.path().join("mapped.mp4")),
+            "yuv420p,bt709,bt709"
+        );
+    }
+}
+
+#[test]
+fn what_was_wrong_with_a_video_and_let_pass_is_said_and_reported() {
+    if !ffmpeg() {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let clip = pan(
+        dir.path(),
+        "in.mp4",
+        &["-movflags", "+faststart", "-g", "4"],
+    );
+    let mut bytes = fs::read(&clip).unwrap();
+    let from = bytes.len() * 3 / 4;
+    for byte in &mut bytes[from..from + 60] {
+        *byte ^= 0x5A;
+    }
+    fs::write(&clip, bytes).unwrap();
+    let args = ["in.mp4", "-o", "out.mp4", "--report", "r.jsonl"];
+    let refused = unface(dir.path(), &args);
+    assert_eq!(refused.status.code(), Some(1));
+    let args = [&args[..3], &["--allow-damaged", "--report", "s.jsonl"]].concat();
+    let out = unface(dir.path(), &args);
+    done(&out);
+    let message = String::from_utf8_lossy(&out.stderr).into_owned();
+    assert!(
+        message.contains("damaged, covered what is there ("),
+        "{message}"
+    );
+    assert!(message.contains("1 video done"), "{message}");
+    let report: serde_json::Value =
+        serde_json::from_str(&fs::read_to_string(dir.path().join("s.jsonl")).unwrap()).unwrap();
+    assert!(report["damage"].as_str().is_some_and(|d| d.len() > 5));
+}
+
+#[test]
+fn pixels_behind_the_edge_that_parameters_set_are_found() {
+    if !ffmpeg() {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    for (codec, filter) in [
+        (
+            "libx264",
+            "h264_metadata=crop_left=16:crop_right=0:crop_top=0:crop_bottom=0",
+        ),
+        (
+            "libx265",
+            "hevc_metadata=crop_left=16:crop_right=0:crop_top=0:crop_bottom=0",
+        ),
+    ] {
+        let args = [
+            "-f",
+            "lavfi",
+            "-i",
+            "testsrc=s=160x112:r=10:d=0.3",
+            "-pix_fmt",
+            "yuv420p",
+            "-c:v",
+            codec,
+            "-preset",
+            "ultrafast",
+        ];
+        let plain = render(dir.path(), "plain.mp4", &args);
+        let hides = render(
+            dir.path(),
+            "hides.mp4",
+            &[&args[..], &["-bsf:v", filter]].concat(),
+        );
+        let hidden = |path: &Path| {
+            let leaks = verify::inspect(&fs::read(path).unwrap()).leaks;
+            leaks
+                .iter()
+                .any(|l| l.kind == verify::LeakKind::HiddenPixels)
+        };
+        assert!(!hidden(&plain) && hidden(&hides), "{codec}");
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn memory_does_not_grow_with_the_length_of_a_video() {
+    if !ffmpeg() {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    // So many frames a second that few of them are searched.
+    let peak = |frames: u32| {
+        let seconds = f64::from(frames) / 300.0;
+        let source = format!("color=gray:s=1920x1080:r=300:d={seconds}");
+        render(
+            dir.path(),
+            "in.mp4",
+            &[
+                "-f",
+                "lavfi",
+                "-i",
+                &source,
+                "-pix_fmt",
+                "yuv420p",
+                "-preset",
+                "ultrafast",
+            ],
+        );
+        let mut child = Command::new(env!("CARGO_BIN_EXE_unface"))
+            .current_dir(dir.path())
+            .args([
+                "in.mp4",
+                "-o",
+                "out.mp4",
+                "-q",
+                "--overwrite",
+                "--preset",
+                "ultrafast",
+            ])
+            .spawn()
+            .unwrap();
+        let status = format!("/proc/{}/status", child.id());
+        let mut most = 0;
+        let ended = loop {
+            if let Some(ended) = child.try_wait().unwrap() {
+                break ended;
+            }
+            let text = fs::read_to_string(&status).unwrap_or_default();
+            let line = text.lines().find_map(|l| l.strip_prefix("VmHWM:"));
+            let kib = line.and_then(|l| l.trim().trim_end_matches("kB").trim().parse().ok());
+            most = most.max(kib.unwrap_or(0u64));
+            std::thread::sleep(std::time::Duration::from_millis(10));
+        };
+        assert!(ended.success());
+        assert!(most > 0, "the system says how much it takes");
+        most / 1024
+    };
+    let (short, long) = (peak(60), peak(600));
+    // A picture takes 3 MiB: 540 more of them would take 1.6 GiB.
+    assert!(long < short + 64, "{short} MiB, then {long} MiB");
+    assert!(long < 500, "{long} MiB");
+}

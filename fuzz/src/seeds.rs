@@ -5,7 +5,9 @@ use unface::{
     Format,
     decode::from_upright_pixels,
     encode,
+    encode::animation::{AnimationEncoder, Plan},
     ffmpeg::nut::{Content, Stream, TimeBase, Writer},
+    frame::Delay,
     redact::{self, Effect, Noise, cover},
 };
 
@@ -165,6 +167,53 @@ const BOXES: &str = r#"{"path":"a.jpg","width":640,"height":480,"faces":[{"x1":1
 
 const PROBE: &str = r#"{"streams":[{"index":0,"codec_name":"h264","codec_type":"video","width":64,"height":48,"pix_fmt":"yuv420p","time_base":"1/15360","r_frame_rate":"30/1","avg_frame_rate":"30/1","nb_frames":"30","duration":"1.0","sample_aspect_ratio":"4:3","field_order":"tt","color_range":"tv","color_space":"bt709","side_data_list":[{"side_data_type":"Display Matrix","displaymatrix":"\n00000000:            0       65536           0\n00000001:       -65536           0           0\n00000002:            0           0  1073741824\n","rotation":-90}]},{"index":1,"codec_type":"audio","sample_rate":"48000","channels":2},{"index":2,"codec_type":"subtitle"}],"format":{"duration":"1.5","start_time":"0.0"}}"#;
 
+fn y4m(kind: &str, bytes: usize) -> Vec<u8> {
+    let mut file =
+        format!("YUV4MPEG2 W11 H7 F30:1 Ip A1:1 C{kind} XCOLORRANGE=FULL\n").into_bytes();
+    for frame in 0..2 {
+        file.extend(b"FRAME\n");
+        file.extend((0..bytes).map(|i| (i * 7 + frame) as u8));
+    }
+    file
+}
+
+/// An animation of three frames.
+fn moving(suffix: &str) -> Vec<u8> {
+    let make = || {
+        let options = redact::Options {
+            effect: Effect::Fill { color: [0; 3] },
+            region: redact::LEAST_REGION,
+        };
+        let mut encoder = AnimationEncoder::new(Plan {
+            format: suffix.parse().ok()?,
+            options: encode::Options::default(),
+            size: (11, 7),
+            frames: 3,
+            plays: 0,
+            opaque: false,
+            deep: false,
+            limit: 1 << 20,
+        })
+        .ok()?;
+        for frame in 0..3u8 {
+            let pixels = RgbaImage::from_fn(11, 7, |x, y| {
+                Rgba([
+                    x as u8 * 20,
+                    y as u8 * 30,
+                    frame * 90,
+                    if x == u32::from(frame) { 0 } else { 255 },
+                ])
+            });
+            let frame = from_upright_pixels(DynamicImage::ImageRgba8(pixels));
+            let noise = &mut Noise::from_seed(0);
+            let covered = cover(frame, &[], &[], &options, noise).ok()?;
+            encoder.push(&covered, Delay { num: 1, den: 10 }).ok()?;
+        }
+        Some(encoder.finish().ok()?.0)
+    };
+    make().unwrap_or_default()
+}
+
 /// A clip of some pictures and sound, by the `ffmpeg` program; nothing where there is none.
 fn clip(suffix: &str) -> Vec<u8> {
     let path = std::env::temp_dir().join(format!("unface-fuzz-{}.{suffix}", std::process::id()));
@@ -198,6 +247,11 @@ pub fn of(suffix: &str) -> Vec<Vec<u8>> {
         "nut" => vec![nut()],
         "jsonl" => vec![BOXES.into()],
         "json" => vec![PROBE.into()],
+        "y4m" => vec![
+            y4m("420jpeg", 11 * 7 + 2 * 6 * 4),
+            y4m("444p10", 2 * 3 * 11 * 7),
+        ],
+        "moving.gif" | "moving.png" | "moving.webp" => vec![moving(&suffix[7..])],
         "mp4" | "webm" => vec![clip(suffix)],
         _ => stills(suffix),
     };

@@ -45,6 +45,10 @@ pub const ALL: &[Target] = &[
     target("decode-tiff", photo, &["tif"], false),
     target("decode-bmp", photo, &["bmp"], false),
     target("decode-gif", photo, &["gif"], false),
+    target("animation-gif", moving, &["moving.gif"], false),
+    target("animation-png", moving, &["moving.png"], false),
+    target("animation-webp", moving, &["moving.webp"], false),
+    target("y4m", y4m, &["y4m"], true),
     target("heif-boxes", dimensions, &["avif"], true),
     target("verify-avif", inspect, &["avif"], true),
     target("exif", exif, &["exif"], true),
@@ -119,6 +123,59 @@ fn photo(bytes: &[u8]) -> u64 {
     all
 }
 
+/// All frames of an animation.
+fn moving(bytes: &[u8]) -> u64 {
+    let _ = decode::animation::animated(bytes);
+    let animation = match decode::animation::open(bytes.to_vec(), &options()) {
+        Ok(animation) => animation,
+        Err(error) => return panicked(&error),
+    };
+    let mut frames = match animation.frames() {
+        Ok(frames) => frames,
+        Err(error) => return panicked(&error),
+    };
+    let mut number = 0;
+    while let Some(next) = frames.next() {
+        match next {
+            Ok((frame, _)) => {
+                assert_eq!((frame.width(), frame.height()), animation.size());
+                number += 1;
+            }
+            Err(error) => return panicked(&error),
+        }
+        // More of the same.
+        if number == 64 {
+            break;
+        }
+    }
+    number
+}
+
+fn panicked(error: &decode::DecodeError) -> u64 {
+    if let decode::DecodeError::Panicked(what) = error {
+        panic!("the decoder panicked: {what}");
+    }
+    outcome(error)
+}
+
+fn y4m(bytes: &[u8]) -> u64 {
+    let input = Box::new(Cursor::new(bytes.to_vec()));
+    let mut stream = match decode::y4m::Y4m::open(input, 1000) {
+        Ok(stream) => stream,
+        Err(error) => return outcome(&error),
+    };
+    for number in 0..8 {
+        match stream.picture(number) {
+            Ok(Some(picture)) => {
+                let _ = stream.reduce(&picture);
+            }
+            Ok(None) => return number as u64,
+            Err(error) => return outcome(&error),
+        }
+    }
+    8
+}
+
 /// The EXIF reader, by way of the smallest JPEG around the block.
 fn exif(bytes: &[u8]) -> u64 {
     let length = bytes.len().min(60_000);
@@ -172,7 +229,7 @@ fn boxes(bytes: &[u8]) -> u64 {
     told(&Boxes::parse(text), |boxes| {
         let mut all = 0;
         for (width, height) in [(1, 1), (640, 480), (u32::MAX, u32::MAX)] {
-            all ^= told(&boxes.of(Path::new("a.jpg"), width, height), |f| {
+            all ^= told(&boxes.of(Path::new("a.jpg"), None, (width, height)), |f| {
                 f.len() as u64
             });
         }

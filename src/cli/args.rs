@@ -128,6 +128,9 @@ pub struct Cover {
     /// Quality of videos, lower is better [default: 20 for h264]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(0..=63), help_heading = "Videos")]
     pub crf: Option<u8>,
+    /// Bring high dynamic range (PQ, HLG) to usual colours (BT.709)
+    #[arg(long, help_heading = "Videos")]
+    pub tone_map: bool,
     /// Speed of the video encoder, by its own names [default: medium for h264]
     #[arg(long, value_name = "NAME", value_parser = preset, help_heading = "Videos")]
     pub preset: Option<String>,
@@ -244,6 +247,12 @@ pub struct Inputs {
         help_heading = "Input"
     )]
     pub files_from0: Option<PathBuf>,
+    /// Each input is a folder of numbered frames: faces are followed through them
+    #[arg(long, conflicts_with_all = ["files_from", "files_from0"], help_heading = "Input")]
+    pub sequence: bool,
+    /// Frames a second of --sequence, as people move by them
+    #[arg(long, value_name = "FPS", requires = "sequence", default_value_t = 25.0, value_parser = rate, help_heading = "Input")]
+    pub rate: f64,
 }
 
 #[derive(Args, Debug)]
@@ -354,6 +363,13 @@ fn color(text: &str) -> Result<[u8; 3], String> {
     value
         .map(|v| [(v >> 16) as u8, (v >> 8) as u8, v as u8])
         .ok_or_else(|| "use six hexadecimal digits, such as 00ff00".into())
+}
+
+fn rate(text: &str) -> Result<f64, String> {
+    text.parse()
+        .ok()
+        .filter(|v| (0.1..=1000.0).contains(v))
+        .ok_or_else(|| "use a number from 0.1 to 1000".into())
 }
 
 fn score(text: &str) -> Result<f32, String> {

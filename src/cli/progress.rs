@@ -281,6 +281,17 @@ fn video_notes(outcome: &Outcome) -> Vec<String> {
         )),
         _ => {}
     }
+    match video.hdr.as_deref().and_then(|h| h.split_once(", ")) {
+        Some((name, "kept")) => notes.push(format!(
+            "{}: its high dynamic range ({name}) is kept; --tone-map makes colours that every screen shows",
+            shown(outcome)
+        )),
+        Some((name, _)) => notes.push(format!(
+            "{}: its high dynamic range ({name}) was brought to usual colours (BT.709)",
+            shown(outcome)
+        )),
+        None => {}
+    }
     if let (Some(pixels), true) = (&video.converted, outcome.record.output.is_some()) {
         notes.push(format!(
             "{}: its pixels ({pixels}) were converted to the nearest kind that can be covered",
@@ -329,12 +340,34 @@ pub fn causes(summary: &Summary) -> Vec<String> {
     lines
 }
 
+/// What was done, by its kinds.
+fn what(summary: &Summary) -> String {
+    let [videos, animations, sequences] = summary.kinds;
+    let pictures = summary.done - summary.kinds.iter().sum::<usize>();
+    let kinds = [
+        (pictures, "picture"),
+        (videos, "video"),
+        (animations, "animation"),
+        (sequences, "sequence"),
+    ];
+    let named: Vec<String> = kinds
+        .iter()
+        .filter(|(n, _)| *n > 0)
+        .map(|(n, name)| count(*n, name))
+        .collect();
+    if named.is_empty() {
+        count(0, "picture")
+    } else {
+        named.join(", ")
+    }
+}
+
 /// The closing line.
 pub fn summary(summary: &Summary, detects: bool) -> String {
     let mut parts = vec![
         format!(
             "{} {}",
-            count(summary.done, "picture"),
+            what(summary),
             if detects { "searched" } else { "done" }
         ),
         format!(

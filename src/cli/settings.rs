@@ -72,12 +72,15 @@ impl Resolved {
     pub fn new(command: Command) -> Result<Self, Refusal> {
         let (inputs, finding, reading, cover, raw) = match command {
             Command::Cover(mut a) => {
+                let (sequence, rate) = (a.inputs.sequence, a.inputs.rate);
                 let inputs = std::mem::replace(
                     &mut a.inputs,
                     Inputs {
                         inputs: Vec::new(),
                         files_from: None,
                         files_from0: None,
+                        sequence,
+                        rate,
                     },
                 );
                 let (finding, reading) =
@@ -98,6 +101,8 @@ impl Resolved {
             listed: Vec::new(),
             list,
             look_only: cover.is_none(),
+            sequence: inputs.sequence,
+            rate: inputs.rate,
             ..Request::default()
         };
         if let Some(a) = &cover {
@@ -107,6 +112,16 @@ impl Resolved {
             request.keep_motion = a.keep_motion;
             request.skip_existing = a.skip_existing;
             request.neutral = a.names == Names::Neutral;
+            if request.sequence && (a.skip_existing || request.neutral) {
+                return Err(usage(
+                    "--sequence keeps the frames' names, and needs all of them to follow faces; leave --skip-existing and --names neutral out",
+                ));
+            }
+            if request.sequence && request.format.is_some_and(unface::Format::is_video) {
+                return Err(usage(
+                    "frames can't become a video; pipe them through ffmpeg",
+                ));
+            }
             if request.neutral && a.skip_existing {
                 return Err(usage(
                     "--names neutral gives new names in every run, so that --skip-existing finds none; leave one of them out",
@@ -346,6 +361,7 @@ impl Resolved {
                 },
                 audio: a.audio,
                 mute: a.mute.clone(),
+                tone_map: a.tone_map,
             },
         })
     }

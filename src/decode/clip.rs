@@ -3,7 +3,11 @@
 //! A video is read twice: once reduced and in RGB for the search, once as it is stored for
 //! covering. Both times the same frames must come with the same times, or the video is refused.
 
-use std::{fs::File, path::Path};
+use std::{
+    fs::File,
+    path::Path,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use image::{DynamicImage, RgbImage};
 
@@ -13,6 +17,7 @@ use crate::{
         Handed, Programs, Reading, Running, StreamError, Timed, damaged,
         nut::{Content, Packet, Reader, Stream, TimeBase},
         probe::Probe,
+        things_said,
     },
     frame::Frame,
     planes::{Chroma, Colours, Layout, Planes},
@@ -32,6 +37,23 @@ pub struct ClipOptions {
     pub allow_damaged: bool,
     /// Largest picture in bytes.
     pub max_memory: u64,
+    /// Bring colours of high dynamic range (PQ, HLG) to the usual ones (BT.709).
+    pub tone_map: bool,
+}
+
+/// What was wrong with a video and was let pass, as ffmpeg said it.
+#[derive(Debug, Clone, Default)]
+struct Faults(Arc<Mutex<Vec<String>>>);
+
+impl Faults {
+    fn note(&self, said: &str) {
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        for thing in things_said(said) {
+            if !all.contains(&thing) {
+                all.push(thing);
+            }
+        }
+    }
 }
 
 /// A video that can be read.
@@ -45,6 +67,9 @@ pub struct Clip {
     /// The pixels' old name for full range.
     full: bool,
     options: ClipOptions,
+    faults: Faults,
+    /// The program can bring high dynamic range to the usual one.
+    maps: bool,
 }
 
 impl Clip {
@@ -65,7 +90,11 @@ impl Clip {
             demuxer,
             damaged: options.allow_damaged,
         };
-        let (json, _) = programs.probe(&reading)?;
+        let faults = Faults::default();
+        let (json, said) = programs.probe(&reading)?;
+        if options.allow_damaged {
+            faults.note(&said);
+        }
         let probe = Probe::parse(&json)?;
         let video = &probe.video;
         if video.width > MOST_SIDE || video.height > MOST_SIDE {
@@ -74,7 +103,17 @@ impl Clip {
                 video.width, video.height
             )));
         }
-        let (layout, full) = layout(&probe);
+        let (mut layout, full) = layout(&probe);
+        let maps = hdr(&probe).is_some() && programs.has_filter("zscale");
+        if hdr(&probe).is_some() && options.tone_map {
+            if !maps {
+                return Err(StreamError::Failed(
+                    "can't be tone-mapped by this ffmpeg, which lacks zscale; leave --tone-map out, or install an ffmpeg with libzimg"
+                        .into(),
+                ));
+            }
+            layout.depth = 8;
+        }
         if layout.bytes() as u64 > options.max_memory {
             return Err(StreamError::Failed(format!(
                 "has pictures of {} MiB; raise --max-memory if you trust it",
@@ -89,6 +128,8 @@ impl Clip {
             layout,
             full,
             options,
+            faults,
+            maps,
         })
     }
 
@@ -107,10 +148,64 @@ impl Clip {
     /// How its numbers become colours.
     #[must_use]
     pub fn colours(&self) -> Colours {
-        let colour = &self.probe.video.colour;
+        let colour = self.colour();
         let mut colours = Colours::named(colour[0].as_deref(), colour[3].as_deref());
-        colours.full |= self.full;
+        colours.full |= self.full && !self.tone_maps();
         colours
+    }
+
+    /// Colour of what it gives, by its names in ffmpeg: range, primaries, transfer, matrix.
+    #[must_use]
+    pub fn colour(&self) -> [Option<String>; 4] {
+        if self.tone_maps() {
+            ["tv", "bt709", "bt709", "bt709"].map(|name| Some(name.to_owned()))
+        } else {
+            self.probe.video.colour.clone()
+        }
+    }
+
+    /// The name of its high dynamic range, if it has one.
+    #[must_use]
+    pub fn hdr(&self) -> Option<&'static str> {
+        hdr(&self.probe)
+    }
+
+    /// Whether it is brought to the usual range.
+    #[must_use]
+    pub fn tone_maps(&self) -> bool {
+        self.options.tone_map && self.hdr().is_some()
+    }
+
+    /// What was wrong with it so far, where `allow_damaged` let it pass.
+    #[must_use]
+    pub fn faults(&self) -> Vec<String> {
+        let all = self.faults.0.lock();
+        all.unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Filters from high dynamic range to the usual one, in `pixels` at the end. What is not said
+    /// of the colours is what goes with their transfer.
+    fn mapping(&self, pixels: &str) -> Vec<String> {
+        let [range, primaries, transfer, matrix] = &self.probe.video.colour;
+        let or = |v: &Option<String>, usual: &str| v.clone().unwrap_or_else(|| usual.into());
+        let range = if range.as_deref() == Some("pc") {
+            "full"
+        } else {
+            "limited"
+        };
+        vec![
+            format!(
+                "zscale=rin={range}:pin={}:tin={}:min={}:t=linear:npl={NOMINAL}",
+                or(primaries, "bt2020"),
+                or(transfer, "smpte2084"),
+                or(matrix, "bt2020nc"),
+            ),
+            "format=gbrpf32le".into(),
+            "zscale=p=bt709".into(),
+            "tonemap=tonemap=hable:desat=0".into(),
+            "zscale=t=bt709:m=bt709:r=limited".into(),
+            format!("format={pixels}"),
+        ]
     }
 
     /// What its times count, in what it gives.
@@ -134,7 +229,7 @@ impl Clip {
     #[must_use]
     pub fn converted(&self) -> Option<&str> {
         let stored = self.probe.video.pixels.as_str();
-        (stored != self.layout.name(self.full)).then_some(stored)
+        (!self.tone_maps() && stored != self.layout.name(self.full)).then_some(stored)
     }
 
     fn reading(&self) -> Reading<'_> {
@@ -170,7 +265,8 @@ impl Clip {
             "-noautoscale",
             "-fps_mode",
             "passthrough",
-            "-enc_time_base",
+            // Of the pictures alone: samples of sound are counted finer than these.
+            "-enc_time_base:v",
             &base,
         ]
         .map(String::from)
@@ -185,6 +281,11 @@ impl Clip {
         let (width, height) = self.reduced(pixels);
         let mut filters = self.upright();
         filters.push(format!("scale={width}:{height}:flags=area"));
+        if self.maps {
+            // Faces in pictures of high range are pale to a network that knows photos.
+            filters.extend(self.mapping("yuv444p"));
+            filters.push("scale=in_color_matrix=bt709".into());
+        }
         filters.push("format=rgb24".into());
         let (child, pipe) = self
             .programs
@@ -196,7 +297,7 @@ impl Clip {
             width,
             height,
             base: self.time_base(),
-            damaged: self.options.allow_damaged,
+            damaged: self.options.allow_damaged.then(|| self.faults.clone()),
         })
     }
 
@@ -218,7 +319,11 @@ impl Clip {
     /// When the decoder can't be started.
     pub fn planes(&self, audio: bool) -> Result<Uncovered, StreamError> {
         let mut filters = self.upright();
-        filters.push(format!("format={}", self.layout.name(self.full)));
+        if self.tone_maps() {
+            filters.extend(self.mapping(self.layout.name(false)));
+        } else {
+            filters.push(format!("format={}", self.layout.name(self.full)));
+        }
         let mut output = self.output(&filters);
         let sound: Vec<_> = if audio {
             self.probe.audio.iter().collect()
@@ -258,8 +363,20 @@ impl Clip {
             packets,
             layout: self.layout,
             base: self.time_base(),
-            damaged: self.options.allow_damaged,
+            damaged: self.options.allow_damaged.then(|| self.faults.clone()),
         })
+    }
+}
+
+/// Brightness of usual white in pictures of high range, in candela a square metre (ITU-R BT.2408).
+const NOMINAL: u32 = 203;
+
+/// The name of a video's high dynamic range.
+fn hdr(probe: &Probe) -> Option<&'static str> {
+    match probe.video.colour[2].as_deref() {
+        Some("smpte2084") => Some("PQ"),
+        Some("arib-std-b67") => Some("HLG"),
+        _ => None,
     }
 }
 
@@ -369,17 +486,29 @@ impl Packets {
         }
     }
 
-    fn next(&mut self, doing: &str, harmless: bool) -> Result<Option<Packet>, StreamError> {
+    /// The next packet. `harmless`: where to note what a decoder complained of, if that is let pass.
+    fn next(
+        &mut self,
+        doing: &str,
+        harmless: Option<&Faults>,
+    ) -> Result<Option<Packet>, StreamError> {
         match self.reader.packet() {
             Ok(Some(packet)) => Ok(Some(packet)),
             Ok(None) => {
                 let Some(child) = self.child.take() else {
                     return Ok(None);
                 };
-                match child.finish(doing) {
-                    Ok(_) => Ok(None),
-                    Err(_) if harmless => Ok(None),
-                    Err(error) => Err(damaged(error)),
+                match (child.finish(doing), harmless) {
+                    (Ok(said), Some(faults)) => {
+                        faults.note(&said);
+                        Ok(None)
+                    }
+                    (Ok(_), None) => Ok(None),
+                    (Err(error), Some(faults)) => {
+                        faults.note(&error.to_string());
+                        Ok(None)
+                    }
+                    (Err(error), None) => Err(damaged(error)),
                 }
             }
             Err(error) => {
@@ -406,7 +535,8 @@ pub struct Search {
     width: u32,
     height: u32,
     base: TimeBase,
-    damaged: bool,
+    /// Faults are let pass and noted.
+    damaged: Option<Faults>,
 }
 
 impl Search {
@@ -421,7 +551,10 @@ impl Search {
     /// # Errors
     /// When the video breaks off or is damaged.
     pub fn picture(&mut self) -> Result<Option<(Frame, i64)>, StreamError> {
-        let Some(packet) = self.packets.next("can't be decoded", self.damaged)? else {
+        let Some(packet) = self
+            .packets
+            .next("can't be decoded", self.damaged.as_ref())?
+        else {
             return Ok(None);
         };
         let pts = self
@@ -462,7 +595,8 @@ pub struct Uncovered {
     packets: Packets,
     layout: Layout,
     base: TimeBase,
-    damaged: bool,
+    /// Faults are let pass and noted.
+    damaged: Option<Faults>,
 }
 
 impl Uncovered {
@@ -486,7 +620,10 @@ impl Uncovered {
     /// # Errors
     /// When the video breaks off or is damaged.
     pub fn part(&mut self) -> Result<Option<Uncut>, StreamError> {
-        let Some(packet) = self.packets.next("can't be decoded", self.damaged)? else {
+        let Some(packet) = self
+            .packets
+            .next("can't be decoded", self.damaged.as_ref())?
+        else {
             return Ok(None);
         };
         let base = self.packets.reader.streams()[packet.stream].time_base;

@@ -10,6 +10,9 @@ use super::{DecodeError, Options, Stored, orientation::Gathered};
 pub(super) fn decode(bytes: &[u8], options: &Options) -> Result<Stored, DecodeError> {
     let walked = walk(bytes, options)?;
     let (width, height) = walked.size;
+    if walked.frames > 1 {
+        return Err(DecodeError::Unsupported("an animated GIF".into()));
+    }
     options.allow(width, height, 4)?;
     if let (Some(what), false) = (&walked.damage, options.allow_damaged) {
         return Err(DecodeError::Damaged(what.clone()));
@@ -64,11 +67,13 @@ pub(super) fn size(bytes: &[u8]) -> Option<(u32, u32, u8)> {
     Some((side(0), side(2), 4))
 }
 
-struct Walked {
-    gathered: Gathered,
-    damage: Option<String>,
-    /// The screen, or more where the picture does not fit into it.
-    size: (u32, u32),
+pub(super) struct Walked {
+    pub(super) gathered: Gathered,
+    pub(super) damage: Option<String>,
+    /// The screen, or more where a picture does not fit into it.
+    pub(super) size: (u32, u32),
+    /// Whole pictures.
+    pub(super) frames: u32,
 }
 
 /// Where a run of sub-blocks ends, and how many bytes they hold.
@@ -84,6 +89,26 @@ fn sub_blocks(bytes: &[u8], mut at: usize) -> Option<(usize, usize)> {
     }
 }
 
+/// Whether there are several pictures, without reading more than their frame.
+pub(super) fn animated(bytes: &[u8]) -> bool {
+    let mut at = 13 + table(bytes.get(10).copied().unwrap_or(0));
+    let (mut frames, mut size) = (0, (0, 0));
+    loop {
+        let next = match bytes.get(at) {
+            Some(0x21) => sub_blocks(bytes, at + 2).map(|(next, _)| next),
+            Some(0x2C) => {
+                frames += 1;
+                image_block(bytes, at, &mut size)
+            }
+            _ => None,
+        };
+        match next {
+            Some(next) if frames < 2 => at = next,
+            _ => return frames > 1,
+        }
+    }
+}
+
 const fn table(flags: u8) -> usize {
     if flags & 0x80 == 0 {
         0
@@ -92,7 +117,7 @@ const fn table(flags: u8) -> usize {
     }
 }
 
-fn walk(bytes: &[u8], options: &Options) -> Result<Walked, DecodeError> {
+pub(super) fn walk(bytes: &[u8], options: &Options) -> Result<Walked, DecodeError> {
     let (width, height, _) =
         size(bytes).ok_or_else(|| DecodeError::Damaged("its header is cut off".into()))?;
     let flags = bytes.get(10).copied().unwrap_or(0);
@@ -100,9 +125,9 @@ fn walk(bytes: &[u8], options: &Options) -> Result<Walked, DecodeError> {
         gathered: Gathered::default(),
         damage: None,
         size: (width, height),
+        frames: 0,
     };
     let mut at = 13 + table(flags);
-    let mut frames = 0;
     loop {
         let next = match bytes.get(at) {
             Some(0x3B) => {
@@ -111,11 +136,9 @@ fn walk(bytes: &[u8], options: &Options) -> Result<Walked, DecodeError> {
             }
             Some(0x21) => extension(bytes, at, &mut walked.gathered, options)?,
             Some(0x2C) => {
-                frames += 1;
-                if frames > 1 {
-                    return Err(DecodeError::Unsupported("an animated GIF".into()));
-                }
-                image_block(bytes, at, &mut walked.size)
+                let next = image_block(bytes, at, &mut walked.size);
+                walked.frames += u32::from(next.is_some());
+                next
             }
             _ => None,
         };

@@ -8,6 +8,7 @@
 //! What can't be noticed: a flipped bit inside a JPEG's data that happens to give another valid
 //! picture of the same length.
 
+pub mod animation;
 mod behind;
 mod bmff;
 mod bmp;
@@ -24,6 +25,7 @@ mod sniff;
 mod tiff;
 mod webp;
 pub mod wire;
+pub mod y4m;
 
 use std::{
     ops::Range,
@@ -35,7 +37,7 @@ use image::{ColorType, DynamicImage, ImageBuffer};
 use crate::{format::Format, frame::Frame};
 pub use behind::MOTION;
 use orientation::Gathered;
-pub use sniff::{HEAD, Kind, sniff};
+pub use sniff::{HEAD, Kind, Y4M, sniff};
 
 /// Proof that pixels are upright; only this room makes one.
 #[derive(Debug, Clone, Copy)]
@@ -169,6 +171,9 @@ pub enum DecodeError {
         "says in one place that its orientation is {0} and in another that it is {1}; look at it and use --orientation {0} or {1}"
     )]
     Orientation(u8, u8),
+    /// The child that decodes it came to no answer.
+    #[error("{0}")]
+    Caged(String),
     /// The decoder failed in a way it should not.
     #[error("broke the decoder ({0}); convert it with another program, and report this as a bug")]
     Panicked(String),
@@ -214,7 +219,9 @@ fn decode(bytes: &[u8], options: &Options) -> Result<Photo, DecodeError> {
         Format::Bmp => (vec![bmp::decode(bytes, options)?], true),
         Format::Gif => (vec![gif::decode(bytes, options)?], true),
         // No file is sniffed as a photo of these.
-        Format::Avif | Format::Mp4 | Format::WebM => return Err(DecodeError::NotMedia),
+        Format::Avif | Format::Mp4 | Format::WebM | Format::Y4m => {
+            return Err(DecodeError::NotMedia);
+        }
     };
     finished(stored, format, lossless, options)
 }

@@ -8,9 +8,11 @@ use super::{DecodeError, MAX_ICC, Options, Stored, orientation::Gathered};
 const SIGNATURE: usize = 8;
 
 /// What walking the chunks gave.
-struct Chunks {
-    gathered: Gathered,
-    damage: Option<String>,
+pub(super) struct Chunks {
+    pub(super) gathered: Gathered,
+    pub(super) damage: Option<String>,
+    /// Several pictures.
+    pub(super) animated: bool,
 }
 
 pub(super) fn decode(bytes: &[u8], options: &Options) -> Result<Stored, DecodeError> {
@@ -18,9 +20,16 @@ pub(super) fn decode(bytes: &[u8], options: &Options) -> Result<Stored, DecodeEr
         size(bytes).ok_or_else(|| DecodeError::Damaged("its header is broken".into()))?;
     options.allow(width, height, u64::from(bytes_a_pixel))?;
     let Chunks {
-        gathered,
+        mut gathered,
         mut damage,
+        animated,
     } = walk(bytes, options)?;
+    if animated {
+        return Err(DecodeError::Unsupported("an animated PNG".into()));
+    }
+    if controlled(bytes) {
+        gathered.drop("animation control", 0);
+    }
     if let (Some(what), false) = (&damage, options.allow_damaged) {
         return Err(DecodeError::Damaged(what.clone()));
     }
@@ -79,7 +88,19 @@ fn pixels(bytes: &[u8], options: &Options) -> Result<(DynamicImage, Option<Strin
         .next_frame(&mut data)
         .err()
         .map(|e| format!("the decoder says: {e}"));
-    let built = match (colour, depth) {
+    let pixels = built(colour, depth, (width, height), data)
+        .ok_or_else(|| DecodeError::Damaged("the decoder gave an unknown kind of pixels".into()))?;
+    Ok((pixels, fault))
+}
+
+/// What the decoder gives, high byte first, as pixels.
+pub(super) fn built(
+    colour: ColorType,
+    depth: BitDepth,
+    (width, height): (u32, u32),
+    data: Vec<u8>,
+) -> Option<DynamicImage> {
+    match (colour, depth) {
         (ColorType::Grayscale, BitDepth::Eight) => {
             ImageBuffer::from_raw(width, height, data).map(DynamicImage::ImageLuma8)
         }
@@ -114,17 +135,52 @@ fn pixels(bytes: &[u8], options: &Options) -> Result<(DynamicImage, Option<Strin
             }
         }
         _ => None,
-    };
-    let pixels = built
-        .ok_or_else(|| DecodeError::Damaged("the decoder gave an unknown kind of pixels".into()))?;
-    Ok((pixels, fault))
+    }
+}
+
+/// The chunks in order, as far as they are whole: kind and content.
+fn chunks(bytes: &[u8]) -> impl Iterator<Item = ([u8; 4], &[u8])> {
+    let mut at = SIGNATURE;
+    std::iter::from_fn(move || {
+        let head = bytes.get(at..at + 8)?;
+        let length = u32::from_be_bytes([head[0], head[1], head[2], head[3]]) as usize;
+        let body = bytes.get(at + 8..(at + 8).checked_add(length)?)?;
+        at += 12 + length;
+        Some(([head[4], head[5], head[6], head[7]], body))
+    })
+}
+
+/// How many pictures an animation has, and how often it is played (0 for ever).
+pub(super) fn control(bytes: &[u8]) -> Option<(usize, u32)> {
+    let (_, body) = chunks(bytes).find(|(kind, _)| kind == b"acTL")?;
+    let word = |i: usize| Some(u32::from_be_bytes(body.get(i..i + 4)?.try_into().ok()?));
+    Some((word(0)? as usize, word(4)?))
+}
+
+fn controlled(bytes: &[u8]) -> bool {
+    chunks(bytes).any(|(kind, _)| matches!(&kind, b"acTL" | b"fcTL"))
+}
+
+/// Whether there are several pictures.
+pub(super) fn animated(bytes: &[u8]) -> bool {
+    let mut controls = 0;
+    chunks(bytes).any(|(kind, body)| match &kind {
+        b"fdAT" => true,
+        b"fcTL" => {
+            controls += 1;
+            controls > 1
+        }
+        b"acTL" => body.get(..4).is_none_or(|n| n != [0, 0, 0, 1]),
+        _ => false,
+    })
 }
 
 /// Walks the chunks: what is damaged, what is dropped, whether it is an animation.
-fn walk(bytes: &[u8], options: &Options) -> Result<Chunks, DecodeError> {
+pub(super) fn walk(bytes: &[u8], options: &Options) -> Result<Chunks, DecodeError> {
     let mut chunks = Chunks {
         gathered: Gathered::default(),
         damage: None,
+        animated: false,
     };
     let mut at = SIGNATURE;
     let mut frames = 0;
@@ -152,13 +208,9 @@ fn walk(bytes: &[u8], options: &Options) -> Result<Chunks, DecodeError> {
             b"IEND" => break,
             b"acTL" | b"fcTL" | b"fdAT" => {
                 frames += u32::from(&kind == b"fcTL");
-                let several = &kind == b"fdAT"
+                chunks.animated |= &kind == b"fdAT"
                     || frames > 1
                     || &kind == b"acTL" && body.get(..4).is_none_or(|n| n != [0, 0, 0, 1]);
-                if several {
-                    return Err(DecodeError::Unsupported("an animated PNG".into()));
-                }
-                chunks.gathered.drop("animation control", length as u64);
             }
             b"IHDR" | b"PLTE" | b"IDAT" | b"tRNS" | b"gAMA" | b"cHRM" | b"sRGB" | b"sBIT" => {}
             _ => {

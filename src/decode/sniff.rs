@@ -137,9 +137,12 @@ const HEIFS: [(&str, Format); 3] = [
     ("HEIF picture", Format::Jpeg),
 ];
 
+/// The demuxer of YUV4MPEG2, which needs no other program either.
+pub const Y4M: &str = "yuv4mpegpipe";
+
 /// The demuxer that is forced for a kind of video, so that no file can choose one that would read
 /// other files.
-const DEMUXERS: [(&str, &str); 11] = [
+const DEMUXERS: [(&str, &str); 12] = [
     ("MP4 video", "mov"),
     ("QuickTime video (MOV)", "mov"),
     ("3GP video", "mov"),
@@ -151,6 +154,7 @@ const DEMUXERS: [(&str, &str); 11] = [
     ("Ogg video or sound", "ogg"),
     ("Windows Media video", "asf"),
     ("MXF video", "mxf"),
+    ("YUV4MPEG2 video", Y4M),
 ];
 
 fn further_photo(head: &[u8]) -> Option<Format> {

@@ -36,7 +36,7 @@ struct Header {
 
 /// The shape of one picture.
 #[derive(Debug, Serialize, Deserialize)]
-struct Page {
+pub(super) struct Page {
     width: u32,
     height: u32,
     channels: u8,
@@ -44,20 +44,22 @@ struct Page {
 }
 
 /// Options as the question's first part: fixed length, so that the file follows it as it is.
+/// `moving`: the frames of an animation are wanted.
 #[must_use]
-pub fn options_to_bytes(options: &Options) -> [u8; 18] {
-    let mut bytes = [0; 18];
+pub fn options_to_bytes(options: &Options, moving: bool) -> [u8; 19] {
+    let mut bytes = [0; 19];
     bytes[..8].copy_from_slice(&options.max_memory.to_le_bytes());
     bytes[8..16].copy_from_slice(&options.max_metadata.to_le_bytes());
     bytes[16] = u8::from(options.allow_damaged);
     bytes[17] = options.orientation.unwrap_or(0);
+    bytes[18] = u8::from(moving);
     bytes
 }
 
-/// A question, taken apart again.
+/// A question, taken apart again: options, whether the frames of an animation are wanted, the file.
 #[must_use]
-pub fn question(bytes: &[u8]) -> Option<(Options, &[u8])> {
-    let (head, file) = bytes.split_first_chunk::<18>()?;
+pub fn question(bytes: &[u8]) -> Option<(Options, bool, &[u8])> {
+    let (head, file) = bytes.split_first_chunk::<19>()?;
     let (memory, rest) = head.split_first_chunk::<8>()?;
     let (metadata, rest) = rest.split_first_chunk::<8>()?;
     let options = Options {
@@ -66,7 +68,7 @@ pub fn question(bytes: &[u8]) -> Option<(Options, &[u8])> {
         allow_damaged: rest[0] != 0,
         orientation: (rest[1] != 0).then_some(rest[1]),
     };
-    Some((options, file))
+    Some((options, rest[2] != 0, file))
 }
 
 /// Writes what decoding gave.
@@ -82,9 +84,7 @@ pub fn send(result: &Result<Photo, DecodeError>, to: &mut dyn Write) -> io::Resu
         motion: photo.motion.clone(),
         damage: photo.damage.clone(),
     });
-    let text = serde_json::to_vec(&header)?;
-    to.write_all(&(text.len() as u64).to_le_bytes())?;
-    to.write_all(&text)?;
+    write_text(to, &header)?;
     if let Ok(photo) = result {
         for pixels in pages(photo) {
             to.write_all(pixels.as_bytes())?;
@@ -99,7 +99,29 @@ fn pages(photo: &Photo) -> impl Iterator<Item = &DynamicImage> {
         .map(crate::Frame::pixels)
 }
 
-fn wrong(what: &str) -> io::Error {
+/// Writes something as JSON, behind its length.
+pub(super) fn write_text(to: &mut dyn Write, what: &impl Serialize) -> io::Result<()> {
+    let text = serde_json::to_vec(what)?;
+    to.write_all(&(text.len() as u64).to_le_bytes())?;
+    to.write_all(&text)
+}
+
+/// Reads what [`write_text`] wrote; texts in it are made harmless.
+pub(super) fn read_text<T: serde::de::DeserializeOwned>(from: &mut dyn Read) -> io::Result<T> {
+    let mut length = [0; 8];
+    from.read_exact(&mut length)?;
+    let length = u64::from_le_bytes(length);
+    if length > MOST_HEADER {
+        return Err(wrong("a header that is too long"));
+    }
+    let mut text = vec![0; length as usize];
+    from.read_exact(&mut text)?;
+    let mut value: Value = serde_json::from_slice(&text)?;
+    harmless(&mut value);
+    Ok(serde_json::from_value(value)?)
+}
+
+pub(super) fn wrong(what: &str) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, what.to_owned())
 }
 
@@ -113,17 +135,7 @@ pub fn receive(
     options: &Options,
     file: usize,
 ) -> io::Result<Result<Photo, DecodeError>> {
-    let mut length = [0; 8];
-    from.read_exact(&mut length)?;
-    let length = u64::from_le_bytes(length);
-    if length > MOST_HEADER {
-        return Err(wrong("a header that is too long"));
-    }
-    let mut text = vec![0; length as usize];
-    from.read_exact(&mut text)?;
-    let mut value: Value = serde_json::from_slice(&text)?;
-    harmless(&mut value);
-    let header: Header = match serde_json::from_value::<Result<Header, DecodeError>>(value)? {
+    let header = match read_text::<Result<Header, DecodeError>>(from)? {
         Ok(header) => header,
         Err(error) => return Ok(Err(error)),
     };
@@ -158,7 +170,7 @@ pub fn receive(
 }
 
 impl Page {
-    fn of(pixels: &DynamicImage) -> Self {
+    pub(super) fn of(pixels: &DynamicImage) -> Self {
         let color = pixels.color();
         let sample = color.bytes_per_pixel() / color.channel_count();
         Self {
@@ -183,8 +195,12 @@ impl Page {
         })
     }
 
+    pub(super) const fn size(&self) -> (u32, u32) {
+        (self.width, self.height)
+    }
+
     /// Its pixels, where all pages together have no more bytes than are `left`.
-    fn receive(
+    pub(super) fn receive(
         &self,
         from: &mut dyn Read,
         options: &Options,

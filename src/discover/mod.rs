@@ -6,6 +6,7 @@
 
 mod list;
 mod name;
+pub mod sequence;
 mod walk;
 
 use std::{
@@ -99,6 +100,10 @@ pub struct Request {
     pub neutral: bool,
     /// The clips of motion photos are covered and written too.
     pub keep_motion: bool,
+    /// Each input is a folder of numbered frames.
+    pub sequence: bool,
+    /// How many of them are shown in a second.
+    pub rate: f64,
 }
 
 /// What came of it.
@@ -151,6 +156,9 @@ pub enum DiscoverError {
         "{0}: exists already; use --overwrite to replace, --skip-existing to go on after a stop, or another -o"
     )]
     Exists(ShownPath),
+    /// A sequence must be a folder.
+    #[error("{0}: is no folder; --sequence takes folders of numbered frames, leave it out")]
+    NoFolder(ShownPath),
     /// The system gave no random numbers.
     #[error("the system gives no random numbers ({0}); use --names keep")]
     Random(String),
@@ -197,6 +205,12 @@ pub fn plan(
     if matches!(target, Target::File(_) | Target::Stdout) && entries.len() > 1 {
         return Err(DiscoverError::SeveralIntoOne);
     }
+    if request.sequence {
+        plan.jobs = sequences(&entries, &target)?;
+        part(&mut plan.jobs, &entries, &target);
+        guard_inputs(&plan.jobs)?;
+        return Ok(plan);
+    }
     for entry in &entries {
         let found = format_of(&entry.source);
         // Standard input is looked at later; a name must be known now.
@@ -239,6 +253,35 @@ pub fn plan(
         }
         _ => Ok(plan),
     }
+}
+
+/// A job for each folder; where there is one only, its frames lie in the output folder itself.
+fn sequences(entries: &[Entry], target: &Target) -> Result<Vec<Job>, DiscoverError> {
+    let mut jobs = Vec::new();
+    for entry in entries {
+        let path = entry.source.path();
+        let output = match target {
+            Target::Nowhere => None,
+            Target::Folder(folder) if entries.len() == 1 => Some(folder.clone()),
+            Target::Folder(folder) => Some(folder.join(&entry.below)),
+            Target::Beside => {
+                let mut name = name::file_only(path).into_os_string();
+                name.push(OWN_MARK);
+                Some(path.with_file_name(name))
+            }
+            Target::File(to) => return Err(DiscoverError::NoFolder(to.as_path().into())),
+            Target::Stdout => return Err(DiscoverError::NoFolder(Path::new("-").into())),
+        };
+        jobs.push(Job {
+            source: entry.source.clone(),
+            named: true,
+            output: output.map(Output::File),
+            format: None,
+            clip: None,
+            skip: false,
+        });
+    }
+    Ok(jobs)
 }
 
 fn wanted(request: &Request, target: &Target, found: Format) -> Format {
@@ -319,6 +362,19 @@ fn entries(
             if whole.starts_with(outputs) {
                 return Err(DiscoverError::InsideOutput(path.as_path().into()));
             }
+        }
+        if request.sequence {
+            if !path.is_dir() {
+                return Err(DiscoverError::NoFolder(path.as_path().into()));
+            }
+            if seen.insert(whole.unwrap_or_else(|| path.clone())) {
+                entries.push(Entry {
+                    source: Source::File(path.clone()),
+                    named: true,
+                    below: name::file_only(path),
+                });
+            }
+            continue;
         }
         if path.is_dir() {
             walk::folder(path, outputs.as_deref(), plan, |file, below| {

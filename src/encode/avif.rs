@@ -29,7 +29,11 @@ struct Coded {
 }
 
 pub(super) fn encode(pixels: &DynamicImage, options: &Options) -> Result<Vec<u8>, EncodeError> {
-    sides(pixels, Format::Avif, u32::from(u16::MAX))?;
+    sides(
+        (pixels.width(), pixels.height()),
+        Format::Avif,
+        u32::from(u16::MAX),
+    )?;
     let programs = Programs::find().map_err(|_| EncodeError::Needs)?;
     let deep = matches!(
         pixels,

@@ -89,7 +89,7 @@ impl Plan {
             "0:v:0",
             "-fps_mode",
             "passthrough",
-            "-enc_time_base",
+            "-enc_time_base:v",
         ]
         .map(String::from)
         .into();

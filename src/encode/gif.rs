@@ -12,10 +12,14 @@ use crate::format::Format;
 /// Every so many pixels are looked at for the palette, 1 to 30.
 const SAMPLING: i32 = 10;
 /// Alpha from which a pixel counts as opaque.
-const OPAQUE: u8 = 128;
+pub(super) const OPAQUE: u8 = 128;
 
 pub(super) fn encode(pixels: &DynamicImage) -> Result<Vec<u8>, EncodeError> {
-    let (width, height) = sides(pixels, Format::Gif, u32::from(u16::MAX))?;
+    let (width, height) = sides(
+        (pixels.width(), pixels.height()),
+        Format::Gif,
+        u32::from(u16::MAX),
+    )?;
     let rgba = match pixels {
         DynamicImage::ImageRgba8(p) => p.clone(),
         other => other.to_rgba8(),
@@ -49,7 +53,7 @@ pub(super) fn encode(pixels: &DynamicImage) -> Result<Vec<u8>, EncodeError> {
 
 /// Colours (red, green, blue behind each other) and an index a pixel. Where something is
 /// transparent, that is index 0 and black.
-fn indexed(rgba: &[u8], transparent: bool) -> (Vec<u8>, Vec<u8>) {
+pub(super) fn indexed(rgba: &[u8], transparent: bool) -> (Vec<u8>, Vec<u8>) {
     let word = |p: &[u8]| u32::from_le_bytes([p[0], p[1], p[2], p[3]]);
     let room = if transparent { 255 } else { 256 };
     let mut map: HashMap<u32, u32> = HashMap::new();

@@ -1,6 +1,7 @@
 //! [`Redacted`] → bytes: pixels only, the same tables and settings for every picture, so that the
 //! output tells nothing of the camera and the settings that made the input.
 
+pub mod animation;
 mod avif;
 mod bmp;
 pub mod clip;
@@ -9,6 +10,7 @@ mod gif;
 mod moov;
 mod tiff;
 mod webp;
+pub mod y4m;
 
 use image::DynamicImage;
 use jpeg_encoder::{ColorType, Encoder, SamplingFactor};
@@ -59,6 +61,22 @@ pub enum EncodeError {
     /// A picture can't become a video, or the other way round.
     #[error("can't become {0}; leave the format to the input's kind")]
     Kind(Format),
+    /// An animation can't become a still picture.
+    #[error(
+        "is an animation, of which {0} would hold one picture only; use --format gif, webp or png"
+    )]
+    Still(Format),
+    /// What came through a pipe without compression can't be compressed on the way.
+    #[error(
+        "comes as YUV4MPEG2 and goes on as such; use -o - and pipe it into ffmpeg, or name the output .y4m"
+    )]
+    Piped,
+    /// A frame is shown for longer than the format can say.
+    #[error("has a picture that is shown for longer than {0} can say; leave the format as it is")]
+    Slow(Format),
+    /// An animation is made in memory.
+    #[error("becomes larger than {0} MiB; raise --max-memory")]
+    Large(u64),
 }
 
 /// How to encode.
@@ -101,7 +119,7 @@ pub fn encode(
         Format::Bmp => bmp::encode(pixels),
         Format::Gif => gif::encode(pixels),
         Format::Avif => avif::encode(pixels, options),
-        Format::Mp4 | Format::WebM => Err(EncodeError::Kind(format)),
+        Format::Mp4 | Format::WebM | Format::Y4m => Err(EncodeError::Kind(format)),
     }
 }
 
@@ -125,8 +143,11 @@ pub fn encode_pages(
 }
 
 /// Both sides, where a format holds that many.
-fn sides(pixels: &DynamicImage, format: Format, most: u32) -> Result<(u16, u16), EncodeError> {
-    let (width, height) = (pixels.width(), pixels.height());
+fn sides(
+    (width, height): (u32, u32),
+    format: Format,
+    most: u32,
+) -> Result<(u16, u16), EncodeError> {
     let side = |v: u32| u16::try_from(v).ok().filter(|_| v <= most);
     side(width).zip(side(height)).ok_or(EncodeError::TooLarge {
         format,
@@ -137,7 +158,11 @@ fn sides(pixels: &DynamicImage, format: Format, most: u32) -> Result<(u16, u16),
 }
 
 fn jpeg(pixels: &DynamicImage, quality: u8) -> Result<Vec<u8>, EncodeError> {
-    let (width, height) = sides(pixels, Format::Jpeg, u32::from(u16::MAX))?;
+    let (width, height) = sides(
+        (pixels.width(), pixels.height()),
+        Format::Jpeg,
+        u32::from(u16::MAX),
+    )?;
     // About a byte for four pixels; grows where that is not enough.
     let mut out = Vec::with_capacity(usize::from(width) * usize::from(height) / 4 + 1024);
     let quality = quality.clamp(1, 100);

@@ -7,15 +7,15 @@ use super::{EncodeError, Options, sides};
 use crate::format::Format;
 
 /// Most pixels a side: 14 bits.
-const MOST: u32 = 16383;
+pub(super) const MOST: u32 = 16383;
 /// Effort, 0 to 6: within a few per cent of the size of the default (4) at half of its time.
 const LOSSY_METHOD: i32 = 2;
 /// Effort without loss: the default takes five times as long for 3 % of the size.
 const LOSSLESS_METHOD: i32 = 1;
 
 pub(super) fn encode(pixels: &DynamicImage, options: &Options) -> Result<Vec<u8>, EncodeError> {
-    sides(pixels, Format::WebP, MOST)?;
     let (width, height) = (pixels.width(), pixels.height());
+    sides((width, height), Format::WebP, MOST)?;
     let failed = |what: &str| EncodeError::Encoder(what.into());
     let mut config = WebPConfig::new().map_err(|()| failed("libwebp has another version"))?;
     config.quality = f32::from(options.quality.clamp(1, 100));

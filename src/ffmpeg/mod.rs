@@ -280,6 +280,19 @@ fn complaint(doing: &str, said: &str, status: ExitStatus) -> String {
     format!("{doing} ({line})")
 }
 
+/// What was said, safe to show: each thing once, and only the first few.
+#[must_use]
+pub fn things_said(said: &str) -> Vec<String> {
+    const MOST: usize = 6;
+    let mut things: Vec<String> = Vec::new();
+    for line in said.lines().map(strip).filter(|l| !l.is_empty()) {
+        if things.len() < MOST && !things.contains(&line) {
+            things.push(line);
+        }
+    }
+    things
+}
+
 /// A line without the address of ffmpeg's part, cut and escaped.
 fn strip(line: &str) -> String {
     let line = line.trim();
@@ -342,6 +355,22 @@ impl Reading<'_> {
 }
 
 impl Programs {
+    /// Whether this build of ffmpeg has a filter.
+    #[must_use]
+    pub fn has_filter(&self, name: &str) -> bool {
+        let args = words(["-v", "error", "-hide_banner", "-filters"]).collect();
+        let Ok(mut child) = start(&self.ffmpeg, "ffmpeg", args, Stdio::null(), Stdio::piped())
+        else {
+            return false;
+        };
+        let mut text = String::new();
+        if let Some(pipe) = child.stdout() {
+            let _ = pipe.take(1 << 20).read_to_string(&mut text);
+        }
+        text.lines()
+            .any(|l| l.split_whitespace().nth(1) == Some(name))
+    }
+
     /// What `ffprobe` says of a file, as JSON.
     ///
     /// # Errors

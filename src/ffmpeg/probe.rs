@@ -150,7 +150,17 @@ impl Probe {
                 || stream["disposition"]["timed_thumbnails"] == 1;
             match kind {
                 "video" if cover => others.push("cover picture".to_owned()),
-                "video" => videos.push(stream),
+                "video" => {
+                    let sides = stream["side_data_list"].as_array().into_iter().flatten();
+                    let bright = |d: &&Value| {
+                        let kind = d["side_data_type"].as_str().unwrap_or("");
+                        kind.starts_with("Mastering display") || kind.starts_with("Content light")
+                    };
+                    if sides.filter(bright).count() > 0 {
+                        others.push("brightness of the mastering display".into());
+                    }
+                    videos.push(stream);
+                }
                 "audio" => audio.push(audio_of(stream)?),
                 "subtitle" => others.push("subtitles".into()),
                 "attachment" => others.push("attachment".into()),

@@ -1,10 +1,15 @@
 //! Decoders in the cage: what the child does, and how it is asked.
 
-use std::{process::ExitCode, time::Duration};
+use std::{
+    io::{self, Read},
+    process::ExitCode,
+    sync::Arc,
+    time::Duration,
+};
 
 use crate::{
-    cage::{self, Allowance, CageError, Launcher, Pool, Strength},
-    decode::{self, DecodeError, Kind, Options, Photo, wire},
+    cage::{self, Allowance, Answer, CageError, Launcher, Pool, Strength},
+    decode::{self, DecodeError, Kind, Options, Photo, animation, wire},
 };
 
 /// To be called first in the `main` of a program that wants its decoders in children: those
@@ -20,7 +25,13 @@ pub fn enter_cage() -> Result<Launcher, ExitCode> {
             .use_current_thread();
         let _ = pool.build_global();
         let result = match wire::question(&question) {
-            Some((options, file)) => decode::photo(file, &options),
+            Some((options, true, file)) => {
+                // The animation keeps the file itself.
+                let (file, options) = (file.to_vec(), options);
+                drop(question);
+                return animation::wire::send(file, &options, answer);
+            }
+            Some((options, false, file)) => decode::photo(file, &options),
             None => Err(DecodeError::Empty),
         };
         drop(question);
@@ -31,7 +42,7 @@ pub fn enter_cage() -> Result<Launcher, ExitCode> {
 /// Decoders in children of this program.
 #[derive(Debug)]
 pub struct Caged {
-    pool: Pool,
+    pool: Arc<Pool>,
 }
 
 /// Seconds that any picture may take.
@@ -59,14 +70,14 @@ impl Caged {
     /// [`CageError::Start`].
     pub fn new(launcher: Launcher, options: &Options) -> Result<Self, CageError> {
         let most = memory(options.max_memory, options, options.max_memory);
-        let pool = Pool::new(launcher, most)?;
+        let pool = Arc::new(Pool::new(launcher, most)?);
         cage::hold_programs(launcher);
         Ok(Self { pool })
     }
 
     /// What holds the children on this system.
     #[must_use]
-    pub const fn strength(&self) -> Strength {
+    pub fn strength(&self) -> Strength {
         self.pool.strength()
     }
 
@@ -100,9 +111,68 @@ impl Caged {
             time,
             patience: 3 * time,
         };
-        let head = wire::options_to_bytes(options);
+        let head = wire::options_to_bytes(options, false);
         self.pool.ask(&[&head, bytes], allowance, true, |answer| {
             wire::receive(answer, options, bytes.len())
         })
     }
+
+    /// Looks at an animation, as [`animation::open`] does; its frames are decoded in children too.
+    ///
+    /// # Errors
+    /// As [`animation::open`].
+    pub fn animation(
+        &self,
+        bytes: Vec<u8>,
+        options: &Options,
+    ) -> Result<animation::Animation, DecodeError> {
+        let moving = Moving {
+            pool: Arc::clone(&self.pool),
+            head: wire::options_to_bytes(options, true),
+            allowance: Allowance {
+                memory: memory(options.max_memory, options, bytes.len() as u64),
+                time: FILM,
+                patience: 3 * TIME,
+            },
+            bytes,
+        };
+        animation::wire::from_elsewhere(Box::new(moving), options)
+    }
+}
+
+/// Seconds of work that all frames of an animation may take together.
+const FILM: Duration = Duration::from_secs(3600);
+
+/// An animation that children decode, from the first frame on each time it is asked for.
+#[derive(Debug)]
+struct Moving {
+    pool: Arc<Pool>,
+    head: [u8; 19],
+    allowance: Allowance,
+    bytes: Vec<u8>,
+}
+
+impl animation::wire::Elsewhere for Moving {
+    fn begin(&self) -> Result<Box<dyn animation::wire::Pieces + '_>, DecodeError> {
+        let question = [&self.head[..], &self.bytes];
+        let answer = self.pool.begin(&question, self.allowance).map_err(caged)?;
+        Ok(Box::new(Frames(answer)))
+    }
+}
+
+/// The answer, as frames are taken from it. Its child is ended with it: not every one is read to
+/// its end.
+struct Frames<'a>(Answer<'a>);
+
+impl animation::wire::Pieces for Frames<'_> {
+    fn piece(
+        &mut self,
+        read: &mut dyn FnMut(&mut dyn Read) -> io::Result<()>,
+    ) -> Result<(), DecodeError> {
+        self.0.part(|from| read(from)).map_err(caged)
+    }
+}
+
+fn caged(error: CageError) -> DecodeError {
+    DecodeError::Caged(error.to_string())
 }

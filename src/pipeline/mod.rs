@@ -1,10 +1,14 @@
 //! Joins the rooms: the only one that knows several of them.
 
+mod animation;
 mod caged;
 mod check;
 mod crew;
 mod motion;
+mod moving;
 mod photo;
+mod sequence;
+mod stream;
 mod video;
 
 use std::{
@@ -19,7 +23,7 @@ use crate::{
     discover::{self, Job, Listed, Source},
     error::Error,
     geometry::Rect,
-    redact,
+    redact::{self, RedactError},
     report::{Boxes, Record, Status, VERSION, names},
 };
 
@@ -153,6 +157,9 @@ pub struct Outcome {
 pub struct Summary {
     /// Covered, verified and written (or, without covering, searched).
     pub done: usize,
+    /// How many of them were videos, animations and folders of frames, by
+    /// [`crate::report::VideoKind`].
+    pub kinds: [usize; 3],
     /// Faces in them.
     pub faces: usize,
     /// Those without any face or place, by name.
@@ -191,7 +198,10 @@ pub fn run(settings: &Settings<'_>, progress: &dyn Progress) -> Result<Summary, 
     } else {
         None
     };
-    let stdin_bytes = stdin.as_ref().and_then(|s| s.as_ref().ok());
+    let stdin_bytes = stdin
+        .as_ref()
+        .and_then(|s| s.as_ref().ok())
+        .map(|piped| &piped.bytes);
     let mut summary = Summary::default();
     let planned = match &settings.list {
         Some(_) => {
@@ -306,6 +316,9 @@ impl Summary {
                 let tracks = outcome.record.video.as_ref().map_or(0, |v| v.tracks) + clip;
                 let moved = |d: &decode::Dropped| d.kind == decode::MOTION;
                 self.motion += usize::from(outcome.record.dropped.iter().any(moved));
+                if let Some(video) = &outcome.record.video {
+                    self.kinds[video.kind as usize] += 1;
+                }
                 let found = outcome.record.faces() + tracks;
                 self.faces += found;
                 if found == 0 && outcome.record.places.is_empty() {
@@ -388,13 +401,27 @@ pub fn plan(request: &discover::Request) -> Result<discover::Plan, Error> {
     Ok(discover::plan(request, |source| format_of(source, None))?)
 }
 
-fn read_stdin(limit: u64) -> io::Result<Vec<u8>> {
+/// What came on standard input.
+struct Piped {
+    /// All of it, or of a stream its beginning.
+    bytes: Vec<u8>,
+    /// The rest is read while it is worked on.
+    streams: bool,
+}
+
+fn read_stdin(limit: u64) -> io::Result<Piped> {
     let mut bytes = Vec::new();
+    let head = decode::HEAD.min(usize::try_from(limit).unwrap_or(usize::MAX));
     io::stdin()
         .lock()
-        .take(limit.saturating_add(1))
+        .take(head as u64)
         .read_to_end(&mut bytes)?;
-    Ok(bytes)
+    let streams = bytes.starts_with(decode::y4m::SIGNATURE);
+    if !streams {
+        let rest = limit.saturating_add(1) - bytes.len() as u64;
+        io::stdin().lock().take(rest).read_to_end(&mut bytes)?;
+    }
+    Ok(Piped { bytes, streams })
 }
 
 fn format_of(source: &Source, stdin: Option<&Vec<u8>>) -> Option<crate::Format> {
@@ -404,6 +431,7 @@ fn format_of(source: &Source, stdin: Option<&Vec<u8>>) -> Option<crate::Format> 
     };
     match kind? {
         decode::Kind::Photo(format) | decode::Kind::Heif(format) => Some(format),
+        decode::Kind::Video(_, decode::Y4M) => Some(crate::Format::Y4m),
         decode::Kind::Video(_, demuxer) if *source != Source::Stdin => {
             let webm = demuxer == "matroska"
                 && head_of(source).is_some_and(|h| h.windows(4).take(64).any(|w| w == b"webm"));
@@ -443,13 +471,33 @@ fn kind_of(source: &Source) -> Option<decode::Kind> {
 /// What the workers share.
 struct Shop<'a> {
     settings: &'a Settings<'a>,
-    stdin: Mutex<Option<io::Result<Vec<u8>>>>,
+    stdin: Mutex<Option<io::Result<Piped>>>,
     /// Folders in which the leftovers of killed runs have been removed.
     swept: Mutex<HashSet<PathBuf>>,
     limit: u64,
 }
 
 impl Shop<'_> {
+    /// Each input its own noise, whichever worker takes it.
+    fn noise(&self, index: usize) -> Result<redact::Noise, RedactError> {
+        let Task::Cover { seed, noise, .. } = &self.settings.task else {
+            return redact::Noise::new();
+        };
+        let drawn = match seed {
+            Some(seed) => redact::Noise::from_seed(seed.wrapping_add(index as u64)),
+            None => redact::Noise::new()?,
+        };
+        Ok(drawn.weakened(*noise))
+    }
+
+    /// The same for pictures that are shown one after the other.
+    fn moving_noise(&self, index: usize) -> Result<redact::Noise, RedactError> {
+        if let Task::Cover { scramble: true, .. } = &self.settings.task {
+            return Err(RedactError::Scramble);
+        }
+        self.noise(index)
+    }
+
     /// Bytes of an input.
     fn read(&self, job: &Job) -> Result<Vec<u8>, Error> {
         let shown = || job.source.path().into();
@@ -464,7 +512,10 @@ impl Shop<'_> {
                     .lock()
                     .unwrap_or_else(PoisonError::into_inner)
                     .take();
-                taken.unwrap_or_else(|| Ok(Vec::new())).map_err(failed)?
+                taken
+                    .transpose()
+                    .map_err(failed)?
+                    .map_or_else(Vec::new, |piped| piped.bytes)
             }
             Source::File(path) => {
                 let file = std::fs::File::open(path).map_err(failed)?;
@@ -483,6 +534,34 @@ impl Shop<'_> {
             });
         }
         Ok(bytes)
+    }
+
+    /// A job that is read only once, from its beginning to its end: YUV4MPEG2, unless another
+    /// program is to make something else of it.
+    fn piped(&self, job: &Job) -> Option<Box<dyn Read + Send>> {
+        if job.format.is_some_and(|f| f != crate::Format::Y4m) && job.source != Source::Stdin {
+            return None;
+        }
+        match &job.source {
+            Source::Stdin => {
+                let mut stdin = self.stdin.lock().unwrap_or_else(PoisonError::into_inner);
+                let streams = matches!(&*stdin, Some(Ok(piped)) if piped.streams);
+                match stdin.take_if(|_| streams) {
+                    Some(Ok(piped)) => {
+                        Some(Box::new(io::Cursor::new(piped.bytes).chain(io::stdin())))
+                    }
+                    _ => None,
+                }
+            }
+            Source::File(path) => {
+                let y4m = matches!(
+                    kind_of(&job.source),
+                    Some(decode::Kind::Video(_, decode::Y4M))
+                );
+                let file = y4m.then(|| std::fs::File::open(path).ok()).flatten()?;
+                Some(Box::new(file))
+            }
+        }
     }
 
     /// Removes what killed runs left in a folder, once.

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::{Faces, Outcome, Progress, Recheck, Shop, Task};
+use super::{Faces, Film, Outcome, Progress, Recheck, Shop, Task};
 use crate::{
     decode::{self, DecodeError, Dropped, Photo},
     detect,
@@ -14,7 +14,7 @@ use crate::{
     frame::Frame,
     geometry::Rect,
     redact::{self, Noise, Redacted},
-    report::{Motion, Page, Status, names},
+    report::{Motion, Page, Status, VideoFacts, names},
     verify, write,
 };
 
@@ -26,16 +26,19 @@ const COVERED: f32 = 0.8;
 
 /// What came of the steps before writing.
 #[derive(Default)]
-struct Seen {
-    size: Option<(u32, u32)>,
-    faces: Vec<Face>,
-    pages: Vec<Page>,
-    places: Vec<Rect>,
-    again: usize,
-    uncertain: Vec<Face>,
-    dropped: Vec<Dropped>,
-    damage: Option<String>,
-    motion: Option<Motion>,
+pub(super) struct Seen {
+    pub(super) size: Option<(u32, u32)>,
+    pub(super) faces: Vec<Face>,
+    pub(super) pages: Vec<Page>,
+    pub(super) places: Vec<Rect>,
+    pub(super) again: usize,
+    pub(super) uncertain: Vec<Face>,
+    pub(super) dropped: Vec<Dropped>,
+    pub(super) damage: Option<String>,
+    pub(super) motion: Option<Motion>,
+    /// Of an animation.
+    pub(super) video: Option<VideoFacts>,
+    pub(super) film: Option<Film>,
 }
 
 impl Seen {
@@ -61,6 +64,12 @@ impl Shop<'_> {
     ) -> Option<Outcome> {
         if job.skip {
             return Some(self.outcome(job, Status::Skipped, Seen::default()));
+        }
+        if self.settings.request.sequence {
+            return self.sequence(index, job, progress);
+        }
+        if let Some(input) = self.piped(job) {
+            return self.stream(index, job, input, progress);
         }
         if let Some(demuxer) = super::video::demuxer_of(&job.source) {
             return self.video(index, job, demuxer, progress);
@@ -98,7 +107,25 @@ impl Shop<'_> {
         record.dropped = seen.dropped;
         record.damage = seen.damage;
         record.motion = seen.motion;
+        record.video = seen.video;
+        outcome.film = seen.film;
         outcome
+    }
+
+    /// Decodes a photo, in the cage where there is one.
+    pub(super) fn decoded(&self, source: &Path, bytes: &[u8]) -> Result<Photo, Error> {
+        let options = &self.settings.decode;
+        let decoded = match self.settings.cage {
+            Some(cage) => cage.photo(bytes, options).map_err(|e| Error::Cage {
+                path: source.into(),
+                source: e,
+            })?,
+            None => decode::photo(bytes, options),
+        };
+        decoded.map_err(|e| Error::Decode {
+            path: source.into(),
+            source: e,
+        })
     }
 
     fn steps(
@@ -110,19 +137,10 @@ impl Shop<'_> {
     ) -> Result<(), Error> {
         let source = job.source.path();
         let bytes = self.read(job)?;
-        let decoded = match self.settings.cage {
-            Some(cage) => cage
-                .photo(&bytes, &self.settings.decode)
-                .map_err(|e| Error::Cage {
-                    path: source.into(),
-                    source: e,
-                })?,
-            None => decode::photo(&bytes, &self.settings.decode),
-        };
-        let photo = decoded.map_err(|e| Error::Decode {
-            path: source.into(),
-            source: e,
-        })?;
+        if decode::animation::animated(&bytes) {
+            return self.animation(index, job, bytes, progress, seen);
+        }
+        let photo = self.decoded(source, &bytes)?;
         let Photo {
             frame,
             further,
@@ -190,11 +208,7 @@ impl Shop<'_> {
         match target {
             Some(path) => {
                 self.sweep(write::folder_of(path));
-                let options = write::Options {
-                    overwrite: self.settings.request.overwrite && self.settings.list.is_none(),
-                    timeless: self.settings.request.neutral,
-                };
-                write::commit(path, &encoded, options, check)
+                write::commit(path, &encoded, self.writing(), check)
             }
             None => write::standard_output(&encoded, check),
         }
@@ -266,8 +280,6 @@ impl Shop<'_> {
             redact,
             places,
             preview,
-            seed,
-            noise: strength,
             recheck,
             scramble,
             ..
@@ -279,12 +291,7 @@ impl Shop<'_> {
             path: source.into(),
             source: e,
         };
-        let mut noise = match seed {
-            // Each picture its own noise, whichever worker takes it.
-            Some(seed) => Noise::from_seed(seed.wrapping_add(index as u64)),
-            None => Noise::new().map_err(failed)?,
-        }
-        .weakened(*strength);
+        let mut noise = self.noise(index).map_err(failed)?;
         let mut all = Vec::new();
         for (number, frame) in pages.enumerate() {
             let rects = seen.rects(number);
@@ -299,7 +306,8 @@ impl Shop<'_> {
                 go_on(progress)?;
             }
             if *preview {
-                page.outline(&seen.rects(number));
+                let numbered: Vec<_> = (1..).zip(seen.rects(number)).collect();
+                page.outline(&numbered);
             }
             if *scramble {
                 page.scramble(&mut noise);
@@ -309,8 +317,15 @@ impl Shop<'_> {
         Ok(all)
     }
 
+    pub(super) const fn writing(&self) -> write::Options {
+        write::Options {
+            overwrite: self.settings.request.overwrite && self.settings.list.is_none(),
+            timeless: self.settings.request.neutral,
+        }
+    }
+
     /// An input that was no photo when the names were settled, and is one now.
-    fn no_output(&self, source: &Path) -> Error {
+    pub(super) fn no_output(&self, source: &Path) -> Error {
         let what = "it changed while the run began, or is a pipe; use - for a pipe, or run again";
         Error::Read {
             path: source.into(),

@@ -24,7 +24,7 @@ use crate::{
     ffmpeg::StreamError,
     frame::Frame,
     geometry::Rect,
-    redact::{self, Noise, clip::ClipCover, clip::Spot},
+    redact::{self, clip::ClipCover},
     report::{Status, VideoFacts},
     sound::Sound,
     track::{self, Camera, Motion, Sighting, Tracker, Tracks},
@@ -40,6 +40,8 @@ pub struct VideoOptions {
     pub audio: crate::sound::Audio,
     /// Stretches without sound, in seconds.
     pub mute: Vec<(f64, f64)>,
+    /// High dynamic range becomes the usual one.
+    pub tone_map: bool,
 }
 
 /// Faces of a video over time, in pixels of its upright pictures.
@@ -51,6 +53,20 @@ pub struct Film {
 }
 
 impl Film {
+    /// `scale`: pixels of the upright pictures to one of the tracks'. `times`: of each frame.
+    pub(super) const fn new(tracks: Tracks, scale: (f32, f32), times: Vec<f64>) -> Self {
+        Self {
+            tracks,
+            scale,
+            times,
+        }
+    }
+
+    /// Tracks.
+    pub(super) const fn tracks(&self) -> &Tracks {
+        &self.tracks
+    }
+
     /// Frames.
     #[must_use]
     pub fn frames(&self) -> usize {
@@ -83,7 +99,7 @@ impl Film {
 static TURN: Mutex<()> = Mutex::new(());
 
 /// Faces are searched in copies of at most this many pixels.
-const SEARCHED: u32 = 1_000_000;
+pub(super) const SEARCHED: u32 = 1_000_000;
 /// Seconds between two frames that are searched: a seventh of what a track is held, and a third of the
 /// cost of every frame at 30 a second. Compared with .033 and .066 only.
 const PERIOD: f64 = 0.1;
@@ -91,16 +107,26 @@ const PERIOD: f64 = 0.1;
 /// in many frames, so its best score may be asked for; what is not one is held as long as one.
 const BEGIN: f32 = 1.7;
 /// A score that continues a track, as a share of what the rule for photos asks for.
-const FAINT: f32 = 0.5;
+pub(super) const FAINT: f32 = 0.5;
 /// Frames that wait between two stages.
-const WAITING: usize = 4;
+pub(super) const WAITING: usize = 4;
 
 /// A frame of the first pass.
-struct Look {
+pub(super) struct Look {
     pts: i64,
     motion: Option<Motion>,
     /// To be searched.
     frame: Option<Frame>,
+}
+
+impl Look {
+    pub(super) const fn motion(&self) -> Option<Motion> {
+        self.motion
+    }
+
+    pub(super) const fn searched(&self) -> bool {
+        self.frame.is_some()
+    }
 }
 
 /// What is known of a video before it is covered.
@@ -174,6 +200,7 @@ impl Shop<'_> {
         let options = ClipOptions {
             allow_damaged: self.settings.decode.allow_damaged,
             max_memory: self.settings.decode.max_memory,
+            tone_map: matches!(&self.settings.task, Task::Cover { video, .. } if video.tone_map),
         };
         let clip = Clip::open(file, source, demuxer, options).map_err(failed)?;
         let (layout, probe) = (clip.layout(), clip.probe().clone());
@@ -200,8 +227,15 @@ impl Shop<'_> {
                 .last()
                 .map_or(0.0, |_| known.clip.time_base().seconds(known.end)),
             converted: known.clip.converted().map(str::to_owned),
-            sound: None,
+            ..VideoFacts::default()
         };
+        if let (Some(name), Task::Cover { .. }) = (known.clip.hdr(), &self.settings.task) {
+            let maps = known.clip.tone_maps();
+            facts.hdr = Some(format!(
+                "{name}, {}",
+                if maps { "tone-mapped" } else { "kept" }
+            ));
+        }
         if let Task::Cover { video, .. } = &self.settings.task {
             facts.sound = Some(video.audio.told(probe.audio.len()).to_owned());
             if probe.audio.is_empty() {
@@ -212,6 +246,8 @@ impl Shop<'_> {
         if matches!(self.settings.task, Task::Cover { .. }) {
             self.cover(index, job, &known, progress)?;
         }
+        let faults = known.clip.faults();
+        outcome.record.damage = (!faults.is_empty()).then(|| faults.join("; "));
         outcome.film = Some(known.film);
         Ok(())
     }
@@ -347,9 +383,7 @@ impl Shop<'_> {
         let Task::Cover {
             redact,
             places,
-            seed,
-            noise: strength,
-            scramble,
+            preview,
             video,
             ..
         } = &self.settings.task
@@ -381,17 +415,8 @@ impl Shop<'_> {
         if crate::Format::from_path(target).is_none_or(|f| !f.is_video()) {
             return Err(encoded(crate::encode::EncodeError::Kind(format)));
         }
-        let noise = match seed {
-            Some(seed) => Noise::from_seed(seed.wrapping_add(index as u64)),
-            None => Noise::new().map_err(covered)?,
-        }
-        .weakened(*strength);
+        let noise = self.moving_noise(index).map_err(covered)?;
         let mut cover = ClipCover::new(redact, known.clip.colours(), noise).map_err(covered)?;
-        if *scramble {
-            return Err(failed(StreamError::Failed(
-                "is a video, and --scramble is for photos; leave --scramble out".into(),
-            )));
-        }
         let audio =
             video.audio != crate::sound::Audio::Drop && !known.clip.probe().audio.is_empty();
         let mut pictures = known.clip.planes(audio).map_err(failed)?;
@@ -432,22 +457,12 @@ impl Shop<'_> {
                         if known.pts.get(done) != Some(&picture.pts()) {
                             return Err(failed(changed()));
                         }
-                        let mut spots: Vec<Spot> = known
-                            .film
-                            .at(done)
-                            .iter()
-                            .map(|c| Spot {
-                                track: c.track,
-                                rect: c.rect,
-                                exact: false,
-                            })
-                            .collect();
-                        spots.extend(places.iter().enumerate().map(|(i, r)| Spot {
-                            track: u32::MAX - i as u32,
-                            rect: *r,
-                            exact: true,
-                        }));
-                        let picture = cover.cover(picture, &spots).map_err(covered)?;
+                        let seen = known.film.at(done);
+                        let spots = super::moving::spots(&seen, places);
+                        let mut picture = cover.cover(picture, &spots).map_err(covered)?;
+                        if *preview {
+                            cover.outline(&mut picture, &super::moving::numbered(&seen));
+                        }
                         encoder.picture(&picture).map_err(encoded)?;
                         done += 1;
                         if done % 16 == 0 {
@@ -517,7 +532,7 @@ fn plan(clip: &Clip, format: crate::Format, sound: Vec<(u32, u32)>, video: &Vide
 
 /// Colour as it is said in the output: what the input says, where its pixels are kept as they are.
 fn colour(clip: &Clip) -> [Option<String>; 4] {
-    let [range, primaries, transfer, matrix] = clip.probe().video.colour.clone();
+    let [range, primaries, transfer, matrix] = clip.colour();
     let rgb = matrix.as_deref() == Some("gbr");
     let range = if clip.colours().full {
         Some("pc".into())
@@ -555,14 +570,14 @@ fn end_of(clip: &Clip, pts: &[i64]) -> i64 {
 }
 
 /// Follows the camera and says which frames are searched.
-struct Follow {
+pub(super) struct Follow {
     camera: Camera,
     searches: bool,
     last: Option<f64>,
 }
 
 impl Follow {
-    fn new(searches: bool) -> Self {
+    pub(super) fn new(searches: bool) -> Self {
         Self {
             camera: Camera::default(),
             searches,
@@ -570,7 +585,7 @@ impl Follow {
         }
     }
 
-    fn look(&mut self, frame: Frame, pts: i64, time: f64) -> Look {
+    pub(super) fn look(&mut self, frame: Frame, pts: i64, time: f64) -> Look {
         if !self.searches {
             return Look {
                 pts,
@@ -603,7 +618,7 @@ fn green(frame: &Frame) -> GrayImage {
 }
 
 /// Searches the frames that are to be searched, all at once.
-fn search_all(
+pub(super) fn search_all(
     looks: &[Look],
     search: Option<&(&Detector, detect::Options)>,
     scale: (f32, f32),

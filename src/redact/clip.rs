@@ -15,6 +15,7 @@ use std::collections::HashMap;
 use super::{
     Effect, LARGEST_REGION, LEAST_REGION, Noise, Options, RedactError,
     effect::cells::{TINT_NOISE, TINT_STEP, reliefs, tint},
+    outline,
 };
 use crate::{
     geometry::Rect,
@@ -160,6 +161,30 @@ impl ClipCover {
             }
         }
         Ok(CoveredPlanes { layout, data, pts })
+    }
+
+    /// Draws outlines of faces with their tracks' numbers over a covered picture, for a person to
+    /// check.
+    pub fn outline(&self, picture: &mut CoveredPlanes, faces: &[(u32, Rect)]) {
+        let layout = picture.layout;
+        for (place, line) in outline::strokes((layout.width, layout.height), faces, true) {
+            let rect = Rect::new(
+                place.x1 as f32,
+                place.y1 as f32,
+                place.x2 as f32,
+                place.y2 as f32,
+            );
+            let colour = if line { outline::LINE } else { outline::SHADE };
+            let samples = self.colours.samples(colour, layout.depth);
+            for (plane, value) in layout.planes().iter().zip(samples) {
+                let mut view = View {
+                    layout: &layout,
+                    plane: *plane,
+                    data: &mut picture.data,
+                };
+                view.fill(&rect, value);
+            }
+        }
     }
 
     fn draw(&self, view: &mut View<'_>, index: usize, track: u32, rect: &Rect) {

@@ -6,6 +6,7 @@
 
 pub mod clip;
 pub mod effect;
+pub mod frames;
 mod membrane;
 mod noise;
 mod outline;
@@ -58,6 +59,9 @@ pub enum RedactError {
     /// Pixels of a kind that no effect knows.
     #[error("its kind of pixels can't be covered; convert it to 8 or 16 bits a sample")]
     Pixels,
+    /// The sensor's pattern in pictures that are shown one after the other.
+    #[error("--scramble is for single pictures; leave it out")]
+    Scramble,
 }
 
 /// A covered picture.
@@ -153,8 +157,8 @@ impl Redacted {
         scramble::scramble(&mut self.pixels, noise);
     }
 
-    /// Draws numbered outlines of `faces` over the covered picture, for a person to check.
-    pub fn outline(&mut self, faces: &[Rect]) {
+    /// Draws outlines of faces with their numbers over the covered picture, for a person to check.
+    pub fn outline(&mut self, faces: &[(u32, Rect)]) {
         outline::draw(&mut self.pixels, faces);
     }
 }

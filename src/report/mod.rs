@@ -107,9 +107,24 @@ pub struct Motion {
     pub facts: VideoFacts,
 }
 
+/// What shows several pictures one after the other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Default)]
+#[serde(rename_all = "kebab-case")]
+pub enum VideoKind {
+    /// A video.
+    #[default]
+    Video,
+    /// A GIF, WebP or PNG file of several pictures.
+    Animation,
+    /// A folder of numbered frames.
+    Sequence,
+}
+
 /// A video in numbers.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Default)]
 pub struct VideoFacts {
+    /// What shows its pictures one after the other.
+    pub kind: VideoKind,
     /// Frames.
     pub frames: usize,
     /// Faces that were followed; one person may be several.
@@ -123,6 +138,10 @@ pub struct VideoFacts {
     /// The kind of pixels of the input, where the output has another one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub converted: Option<String>,
+    /// How bright and deep its colours are, where that is more than usual: `PQ` or `HLG`, and what
+    /// became of it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hdr: Option<String>,
     /// What became of the sound; absent if there was none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sound: Option<String>,

@@ -1,9 +1,9 @@
-//! GIF: a screen, a palette without spare colours, one picture whose codes end where its data
-//! ends, `3B`.
+//! GIF: a screen, palettes without spare colours, pictures whose codes end where their data
+//! ends, how long they are shown and how often, `3B`.
 
 use std::ops::Range;
 
-use super::{Findings, LeakKind};
+use super::{Findings, LeakKind, Moving};
 
 pub(super) const SIGNATURES: [&[u8]; 2] = [b"GIF87a", b"GIF89a"];
 
@@ -22,7 +22,22 @@ const fn table(flags: u8) -> usize {
     }
 }
 
-pub(super) fn inspect(bytes: &[u8], findings: &mut Findings) -> Option<(u32, u32)> {
+/// What a picture's control says.
+#[derive(Debug, Clone, Copy, Default)]
+struct Control {
+    transparent: Option<u8>,
+    /// In hundredths of a second.
+    delay: u32,
+    /// It is cleared away once it was shown.
+    clear: bool,
+}
+
+/// Gives the size; in `moving`, how the pictures follow each other, if they do.
+pub(super) fn inspect(
+    bytes: &[u8],
+    findings: &mut Findings,
+    moving: &mut Option<Moving>,
+) -> Option<(u32, u32)> {
     let Some(screen) = bytes.get(6..13) else {
         findings.add(LeakKind::Malformed, "no header", 0..bytes.len());
         return None;
@@ -37,8 +52,10 @@ pub(super) fn inspect(bytes: &[u8], findings: &mut Findings) -> Option<(u32, u32
     }
     let global = 13..13 + table(screen[4]);
     let mut used = [false; 256];
+    // Of the pictures that use the screen's palette.
     let mut transparent = None;
-    let (mut at, mut frames) = (global.end, 0);
+    let (mut control, mut plays, mut times) = (None::<Control>, None, Vec::new());
+    let mut at = global.end;
     let ended = loop {
         match bytes.get(at) {
             Some(0x3B) => {
@@ -49,19 +66,31 @@ pub(super) fn inspect(bytes: &[u8], findings: &mut Findings) -> Option<(u32, u32
                 let Some(next) = sub_blocks(bytes, at + 2) else {
                     break false;
                 };
-                control(bytes, at..next, &mut transparent, findings);
+                let first = times.is_empty() && control.is_none();
+                match bytes.get(at + 1) {
+                    Some(0xF9) if control.is_none() => {
+                        control = controlled(bytes, at..next, findings);
+                    }
+                    Some(0xFF) if first && plays.is_none() => {
+                        plays = rounds(bytes, at..next, findings);
+                    }
+                    _ => unlisted(bytes, at..next, findings),
+                }
                 at = next;
             }
             Some(0x2C) => {
-                frames += 1;
-                let before = at;
-                let Some(next) = picture(bytes, at, size, &mut used, findings) else {
+                let own = control.take().unwrap_or_default();
+                times.push(own);
+                let Some(next) = picture(bytes, at, size, own, &mut used, findings) else {
                     break false;
                 };
-                at = next;
-                if frames > 1 {
-                    findings.add(LeakKind::SecondPicture, "a further picture", before..at);
+                if bytes[at + 9] & 0x80 == 0 {
+                    if transparent.is_some() && transparent != own.transparent {
+                        findings.add(LeakKind::Unknown, "several transparent colours", at..next);
+                    }
+                    transparent = transparent.or(own.transparent);
                 }
+                at = next;
             }
             _ => break false,
         }
@@ -76,9 +105,21 @@ pub(super) fn inspect(bytes: &[u8], findings: &mut Findings) -> Option<(u32, u32
     } else if at < bytes.len() {
         findings.add(LeakKind::Trailing, "bytes behind the end", at..bytes.len());
     }
-    if frames == 0 {
+    if times.is_empty() {
         findings.add(LeakKind::Malformed, "no picture", 0..0);
     }
+    if control.is_some() {
+        findings.add(LeakKind::Unknown, "a control without a picture", 0..0);
+    }
+    let moves = times.len() > 1 || times.iter().any(|c| c.delay > 0 || c.clear) || plays.is_some();
+    *moving = moves.then(|| Moving {
+        delays: times.iter().map(|c| f64::from(c.delay) / 100.0).collect(),
+        plays: match plays {
+            None => 1,
+            Some(0) => 0,
+            Some(again) => again + 1,
+        },
+    });
     if let Some(colours) = bytes.get(global.clone()) {
         spare(colours, global.start, &used, transparent, findings);
     }
@@ -127,30 +168,45 @@ fn sub_blocks(bytes: &[u8], mut at: usize) -> Option<usize> {
     }
 }
 
-fn control(
-    bytes: &[u8],
-    whole: Range<usize>,
-    transparent: &mut Option<u8>,
-    findings: &mut Findings,
-) {
+/// A picture's control: transparency, time, and whether it stays; nothing else.
+fn controlled(bytes: &[u8], whole: Range<usize>, findings: &mut Findings) -> Option<Control> {
+    let block = &bytes[whole.clone()];
+    // Length 4, flags, delay, index, end.
+    let sound = block.len() == 8
+        && block[2] == 4
+        && block[3] & 0xE2 == 0
+        && block[3] >> 2 <= 2
+        && (block[3] & 1 == 1 || block[6] == 0);
+    if !sound {
+        findings.add(
+            LeakKind::Unknown,
+            "a graphic control with more than transparency and time",
+            whole,
+        );
+        return None;
+    }
+    Some(Control {
+        transparent: (block[3] & 1 == 1).then_some(block[6]),
+        delay: word(block, 4),
+        clear: block[3] >> 2 == 2,
+    })
+}
+
+/// How often all is shown again.
+fn rounds(bytes: &[u8], whole: Range<usize>, findings: &mut Findings) -> Option<u32> {
+    let block = &bytes[whole.clone()];
+    let sound = block.len() == 19 && block[2..].starts_with(b"\x0BNETSCAPE2.0\x03\x01");
+    if !sound {
+        unlisted(bytes, whole, findings);
+        return None;
+    }
+    Some(word(block, 16))
+}
+
+fn unlisted(bytes: &[u8], whole: Range<usize>, findings: &mut Findings) {
     let block = &bytes[whole.clone()];
     let (kind, name) = match block[1] {
-        0xF9 => {
-            // Length 4, flags, no delay, index, end. Nothing but transparency may be asked for.
-            let sound = block.len() == 8
-                && block[2] == 4
-                && block[3] & !1 == 0
-                && block[4..6] == [0, 0]
-                && (block[3] == 1 || block[6] == 0);
-            if sound && transparent.is_none() {
-                *transparent = (block[3] == 1).then_some(block[6]);
-                return;
-            }
-            (
-                LeakKind::Unknown,
-                "a graphic control with more than transparency",
-            )
-        }
+        0xF9 => (LeakKind::Unknown, "a further graphic control"),
         0xFE => (LeakKind::Comment, "comment"),
         0x01 => (LeakKind::Comment, "text"),
         0xFF if block[3..].starts_with(b"XMP DataXMP") => (LeakKind::Xmp, "XMP"),
@@ -168,6 +224,7 @@ fn picture(
     bytes: &[u8],
     at: usize,
     (width, height): (u32, u32),
+    control: Control,
     used: &mut [bool; 256],
     findings: &mut Findings,
 ) -> Option<usize> {
@@ -224,7 +281,13 @@ fn picture(
         ),
     }
     if !local.is_empty() {
-        spare(&bytes[local.clone()], local.start, &own, None, findings);
+        spare(
+            &bytes[local.clone()],
+            local.start,
+            &own,
+            control.transparent,
+            findings,
+        );
     }
     Some(end)
 }

@@ -14,6 +14,7 @@ mod tiff;
 mod vp8;
 mod webm;
 mod webp;
+mod y4m;
 
 use std::fmt;
 
@@ -102,7 +103,7 @@ impl fmt::Display for VerifyError {
 }
 
 /// What reading a file gave.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Inspection {
     /// The format, if it is one that is understood.
     pub format: Option<Format>,
@@ -112,6 +113,17 @@ pub struct Inspection {
     pub further: Vec<(u32, u32)>,
     /// What is more than pixels.
     pub leaks: Vec<Leak>,
+    /// Whether its pictures are shown one after the other, and how.
+    pub moving: Option<Moving>,
+}
+
+/// An animation over time.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Moving {
+    /// How long each picture is shown, in seconds.
+    pub delays: Vec<f64>,
+    /// How often all of them are shown; 0 for ever.
+    pub plays: u32,
 }
 
 /// Most leaks that are named of one file.
@@ -152,17 +164,27 @@ impl Findings {
 pub fn inspect(bytes: &[u8]) -> Inspection {
     let mut findings = Findings::default();
     let mut further = Vec::new();
+    let mut moving = None;
     let (format, size) = if bytes.starts_with(&[0xFF, 0xD8]) {
         (Some(Format::Jpeg), jpeg::inspect(bytes, &mut findings))
     } else if bytes.starts_with(png::SIGNATURE) {
-        (Some(Format::Png), png::inspect(bytes, &mut findings))
+        (
+            Some(Format::Png),
+            png::inspect(bytes, &mut findings, &mut moving),
+        )
     } else if webp::is_webp(bytes) {
-        (Some(Format::WebP), webp::inspect(bytes, &mut findings))
+        (
+            Some(Format::WebP),
+            webp::inspect(bytes, &mut findings, &mut moving),
+        )
     } else if tiff::SIGNATURES.iter().any(|s| bytes.starts_with(s)) {
         let size = tiff::inspect(bytes, &mut findings, &mut further);
         (Some(Format::Tiff), size)
     } else if gif::SIGNATURES.iter().any(|s| bytes.starts_with(s)) {
-        (Some(Format::Gif), gif::inspect(bytes, &mut findings))
+        (
+            Some(Format::Gif),
+            gif::inspect(bytes, &mut findings, &mut moving),
+        )
     } else if bytes.starts_with(bmp::SIGNATURE) {
         (Some(Format::Bmp), bmp::inspect(bytes, &mut findings))
     } else if avif::is_avif(bytes) {
@@ -181,6 +203,9 @@ pub fn inspect(bytes: &[u8]) -> Inspection {
             &mut findings,
         );
         (Some(Format::WebM), film.size)
+    } else if bytes.starts_with(y4m::SIGNATURE) {
+        let film = y4m::inspect(&mut &bytes[..], bytes.len() as u64, &mut findings);
+        (Some(Format::Y4m), film.size)
     } else {
         (None, None)
     };
@@ -189,6 +214,7 @@ pub fn inspect(bytes: &[u8]) -> Inspection {
         size,
         further,
         leaks: findings.0,
+        moving,
     }
 }
 
@@ -207,30 +233,100 @@ pub fn check(bytes: &[u8], format: Format, width: u32, height: u32) -> Result<()
 /// With everything that was found.
 pub fn check_pages(bytes: &[u8], format: Format, sizes: &[(u32, u32)]) -> Result<(), VerifyError> {
     let found = inspect(bytes);
+    let moving = found.moving.is_some();
+    matched(bytes, found, format, sizes, |wrong| {
+        if moving {
+            wrong(LeakKind::SecondPicture, "an animation".into());
+        }
+    })
+}
+
+/// Passes an animation of this program: as meant, and nothing but pixels.
+///
+/// # Errors
+/// With everything that was found.
+pub fn check_animation(
+    bytes: &[u8],
+    format: Format,
+    size: (u32, u32),
+    meant: &Moving,
+) -> Result<(), VerifyError> {
+    let found = inspect(bytes);
+    // One picture without a word on time is a still one.
+    let is = found.moving.clone().unwrap_or(Moving {
+        delays: vec![0.0],
+        plays: 1,
+    });
+    matched(bytes, found, format, &[size], |wrong| {
+        if is.plays != meant.plays {
+            let (is, due) = (is.plays, meant.plays);
+            wrong(LeakKind::Malformed, format!("{is} rounds instead of {due}"));
+        }
+        if is.delays.len() != meant.delays.len() {
+            let (is, due) = (is.delays.len(), meant.delays.len());
+            wrong(
+                LeakKind::Malformed,
+                format!("{is} pictures instead of {due}"),
+            );
+        }
+        // Half of what the format counts in.
+        let most = match format {
+            Format::Gif => 0.005,
+            Format::WebP => 0.0005,
+            _ => 0.0005,
+        };
+        let (mut now, mut due) = (0.0, 0.0);
+        for (index, (a, b)) in is.delays.iter().zip(&meant.delays).enumerate() {
+            (now, due) = (now + a, due + b);
+            if f64::abs(now - due) > most + 1e-6 {
+                wrong(
+                    LeakKind::Malformed,
+                    format!("picture {index} ends at {now:.4} s instead of {due:.4} s"),
+                );
+                break;
+            }
+        }
+    })
+}
+
+fn matched(
+    bytes: &[u8],
+    found: Inspection,
+    format: Format,
+    sizes: &[(u32, u32)],
+    further: impl FnOnce(&mut dyn FnMut(LeakKind, String)),
+) -> Result<(), VerifyError> {
     let mut leaks = found.leaks;
-    let mut wrong = |detail: String| {
+    let mut wrong = |kind: LeakKind, detail: String| {
         leaks.push(Leak {
-            kind: LeakKind::Malformed,
+            kind,
             detail,
             offset: 0,
             bytes: bytes.len() as u64,
         });
     };
     if found.format != Some(format) {
-        wrong(format!("no {format}"));
+        wrong(LeakKind::Malformed, format!("no {format}"));
         return Err(VerifyError { leaks });
     }
     let pages = 1 + found.further.len();
     if pages != sizes.len() {
-        wrong(format!("{pages} pages instead of {}", sizes.len()));
+        wrong(
+            LeakKind::Malformed,
+            format!("{pages} pages instead of {}", sizes.len()),
+        );
     }
     let is = found.size.into_iter().chain(found.further);
     let mut is = is.chain(std::iter::repeat((0, 0)));
     for &(width, height) in sizes {
         if is.next() != Some((width, height)) {
-            wrong(format!("not {width} × {height} pixels"));
+            wrong(
+                LeakKind::Malformed,
+                format!("not {width} × {height} pixels"),
+            );
         }
     }
+    further(&mut wrong);
     if leaks.is_empty() {
         Ok(())
     } else {
@@ -270,6 +366,10 @@ pub fn check_clip(file: &std::fs::File, expected: &Expected) -> Result<(), Verif
     let mut reader = std::io::BufReader::with_capacity(1 << 16, file);
     let film = match expected.format {
         Format::WebM => webm::inspect(&mut reader, length, &mut findings),
+        Format::Y4m => {
+            let _ = std::io::Seek::rewind(&mut reader);
+            y4m::inspect(&mut reader, length, &mut findings)
+        }
         _ => mp4::inspect(&mut reader, length, &mut findings),
     };
     let mut wrong = |what: String| findings.add(LeakKind::Malformed, what, 0..length as usize);

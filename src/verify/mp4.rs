@@ -2,6 +2,7 @@
 //! and play tracks of sound. Times are 0, names empty, every byte of `mdat` belongs to a sample, no
 //! sample is hidden, no unit of a sample is supplemental data.
 
+mod parameters;
 mod table;
 mod units;
 

@@ -1,5 +1,7 @@
 //! PNG: IHDR, PLTE, tRNS, IDAT, IEND. The zlib stream ends where the data ends and gives as many
 //! bytes as the header asks for, no colour hides under transparency, no palette entry is spare.
+//! Of an animation acTL, fcTL and fdAT too, numbered in order: each picture is drawn instead of
+//! what was there and stays, the first one on the whole canvas and in IDAT.
 
 use std::ops::Range;
 
@@ -8,7 +10,7 @@ use miniz_oxide::{
     inflate::stream::{InflateState, inflate},
 };
 
-use super::{Findings, LeakKind};
+use super::{Findings, LeakKind, Moving};
 
 pub(super) const SIGNATURE: &[u8] = b"\x89PNG\r\n\x1A\n";
 
@@ -60,7 +62,68 @@ impl Header {
     }
 }
 
-pub(super) fn inspect(bytes: &[u8], findings: &mut Findings) -> Option<(u32, u32)> {
+/// One picture of an animation.
+#[derive(Debug, Default)]
+struct Part {
+    width: u32,
+    height: u32,
+    /// In seconds.
+    delay: f64,
+    data: Vec<Range<usize>>,
+}
+
+/// What makes an animation.
+#[derive(Debug, Default)]
+struct Control {
+    /// Pictures and rounds.
+    said: Option<(u32, u32)>,
+    parts: Vec<Part>,
+    /// The number that the next chunk must bear.
+    number: u32,
+}
+
+impl Control {
+    fn numbered(&mut self, content: &[u8]) -> bool {
+        let is = content.get(..4) == Some(&self.number.to_be_bytes());
+        self.number += 1;
+        is
+    }
+
+    /// A picture's place and time.
+    fn place(&mut self, content: &[u8], header: Header) -> bool {
+        let right = self.numbered(content);
+        let Some(b) = content.get(..26).filter(|_| content.len() == 26) else {
+            return false;
+        };
+        let word = |i: usize| u32::from_be_bytes([b[i], b[i + 1], b[i + 2], b[i + 3]]);
+        let half = |i: usize| u16::from_be_bytes([b[i], b[i + 1]]);
+        let (width, height) = (word(4), word(8));
+        let fits = |at: u32, side: u32, most: u32| {
+            side > 0 && at.checked_add(side).is_some_and(|end| end <= most)
+        };
+        let whole = (width, height) == (header.width, header.height);
+        self.parts.push(Part {
+            width,
+            height,
+            delay: f64::from(half(20)) / f64::from(if half(22) == 0 { 100 } else { half(22) }),
+            data: Vec::new(),
+        });
+        // Neither cleared nor brought back, drawn instead of what was there.
+        right
+            && b[24..] == [0, 0]
+            && fits(word(12), width, header.width)
+            && fits(word(16), height, header.height)
+            && (self.parts.len() > 1 || whole)
+    }
+}
+
+/// Gives the size; in `moving`, how the pictures follow each other, if they do.
+pub(super) fn inspect(
+    bytes: &[u8],
+    findings: &mut Findings,
+    moving: &mut Option<Moving>,
+) -> Option<(u32, u32)> {
+    let mut control = Control::default();
     let mut at = SIGNATURE.len();
     let mut header = None;
     let (mut palette, mut transparency) = (None, None);
@@ -106,6 +169,29 @@ pub(super) fn inspect(bytes: &[u8], findings: &mut Findings) -> Option<(u32, u32
             b"PLTE" if palette.is_none() => palette = Some(body),
             b"tRNS" if transparency.is_none() => transparency = Some(body),
             b"IDAT" if data.is_empty() || last == *b"IDAT" => data.push(body),
+            b"acTL" if control.said.is_none() && data.is_empty() && content.len() == 8 => {
+                let word = |i: usize| {
+                    u32::from_be_bytes([content[i], content[i + 1], content[i + 2], content[i + 3]])
+                };
+                control.said = Some((word(0), word(4)));
+            }
+            b"fcTL" if control.said.is_some() && header.is_some() => {
+                let first = data.is_empty() == control.parts.is_empty();
+                if !header.is_some_and(|h| control.place(content, h)) || !first {
+                    findings.add(
+                        LeakKind::Unknown,
+                        "a picture that is not simply drawn",
+                        whole,
+                    );
+                }
+            }
+            b"fdAT" if control.parts.len() > 1 => {
+                if !control.numbered(content) || content.len() < 4 {
+                    findings.add(LeakKind::Malformed, "data out of order", whole);
+                } else if let Some(part) = control.parts.last_mut() {
+                    part.data.push(body.start + 4..body.end);
+                }
+            }
             b"IEND" => {
                 if !content.is_empty() {
                     findings.add(LeakKind::Slack, "bytes in the end chunk", body);
@@ -126,6 +212,32 @@ pub(super) fn inspect(bytes: &[u8], findings: &mut Findings) -> Option<(u32, u32
     let slice = |r: &Option<Range<usize>>| r.clone().map(|r| &bytes[r]);
     let mut rows = Rows::new(header, slice(&palette), slice(&transparency));
     stream(bytes, &data, &mut rows, findings);
+    if let Some((frames, plays)) = control.said {
+        if header.colour == 3 {
+            findings.add(LeakKind::Unknown, "an animation with a palette", 0..0);
+        }
+        if frames as usize != control.parts.len() {
+            findings.add(
+                LeakKind::Malformed,
+                "another number of pictures than is said",
+                0..0,
+            );
+        }
+        for part in control.parts.iter().skip(1) {
+            let own = Header {
+                width: part.width,
+                height: part.height,
+                ..header
+            };
+            let mut rows = Rows::new(own, None, slice(&transparency));
+            stream(bytes, &part.data, &mut rows, findings);
+            rows.finish(findings);
+        }
+        *moving = Some(Moving {
+            delays: control.parts.iter().map(|p| p.delay).collect(),
+            plays,
+        });
+    }
     rows.finish(findings);
     Some((header.width, header.height))
 }

@@ -1,5 +1,5 @@
 //! WebP: one picture, `VP8 ` or `VP8L`, with `ALPH` and a `VP8X` that says no more where there is
-//! transparency. The picture is decoded, by another program than the one that wrote it.
+//! transparency; or several of them in `ANMF`, which say where and how long, and an `ANIM`. The picture is decoded, by another program than the one that wrote it.
 //!
 //! What lies behind the last pixel's bits shows in lossy pictures by following them ([`vp8`]), in
 //! the others by taking bytes away: a picture that decodes without its last byte did not need it.
@@ -13,7 +13,7 @@ use std::{
 use image_webp::WebPDecoder;
 
 use super::{
-    Findings, LeakKind,
+    Findings, LeakKind, Moving,
     vp8::{self, Oddity},
 };
 
@@ -21,6 +21,8 @@ use super::{
 const HEAD: usize = 12;
 /// The flag of `VP8X` that says there is transparency.
 const ALPHA: u8 = 0x10;
+/// The flag of `VP8X` that says there are several pictures.
+const ANIMATION: u8 = 2;
 
 pub(super) fn is_webp(bytes: &[u8]) -> bool {
     bytes.starts_with(b"RIFF") && bytes.get(8..12) == Some(b"WEBP")
@@ -31,9 +33,16 @@ struct Chunks {
     extended: Option<Range<usize>>,
     alpha: Option<Range<usize>>,
     picture: Option<(bool, Range<usize>)>,
+    control: Option<Range<usize>>,
+    frames: Vec<Range<usize>>,
 }
 
-pub(super) fn inspect(bytes: &[u8], findings: &mut Findings) -> Option<(u32, u32)> {
+/// Gives the size; in `moving`, how the pictures follow each other, if they do.
+pub(super) fn inspect(
+    bytes: &[u8],
+    findings: &mut Findings,
+    moving: &mut Option<Moving>,
+) -> Option<(u32, u32)> {
     let stated = u32::from_le_bytes(bytes.get(4..8)?.try_into().ok()?) as usize;
     let end = stated.saturating_add(8);
     if end > bytes.len() {
@@ -41,7 +50,92 @@ pub(super) fn inspect(bytes: &[u8], findings: &mut Findings) -> Option<(u32, u32
     } else if end < bytes.len() {
         findings.add(LeakKind::Trailing, "bytes behind the end", end..bytes.len());
     }
-    let chunks = walk(&bytes[..end.min(bytes.len())], findings);
+    let chunks = walk(&bytes[..end.min(bytes.len())], HEAD, findings);
+    if chunks.control.is_some() || !chunks.frames.is_empty() {
+        return animation(bytes, &chunks, findings, moving);
+    }
+    let (size, exact) = picture(bytes, &chunks, findings)?;
+    extended(bytes, &chunks, exact, size, findings);
+    Some(size)
+}
+
+/// Several pictures: the canvas, how often they are shown, and each one's place and time.
+fn animation(
+    bytes: &[u8],
+    chunks: &Chunks,
+    findings: &mut Findings,
+    moving: &mut Option<Moving>,
+) -> Option<(u32, u32)> {
+    let (Some(extended), Some(control)) = (&chunks.extended, &chunks.control) else {
+        findings.add(
+            LeakKind::Malformed,
+            "an animation without its control",
+            0..0,
+        );
+        return None;
+    };
+    let three = |b: &[u8], i: usize| u32::from_le_bytes([b[i], b[i + 1], b[i + 2], 0]);
+    let header = &bytes[extended.clone()];
+    if header.len() != 10 || header[0] & !(ALPHA | ANIMATION) != 0 || header[0] & ANIMATION == 0 {
+        findings.add(
+            LeakKind::Unknown,
+            "a header that says more than an animation",
+            extended.clone(),
+        );
+        return None;
+    }
+    if header[1..4] != [0; 3] || bytes[control.clone()].get(..4) != Some(&[0; 4]) {
+        findings.add(
+            LeakKind::Unknown,
+            "a background colour or unused flags",
+            control.clone(),
+        );
+    }
+    if chunks.picture.is_some() || chunks.alpha.is_some() {
+        findings.add(LeakKind::SecondPicture, "a picture that is not shown", 0..0);
+    }
+    let size = (three(header, 4) + 1, three(header, 7) + 1);
+    let mut delays = Vec::new();
+    for frame in &chunks.frames {
+        let Some(head) = bytes.get(frame.start..frame.start + 16) else {
+            findings.add(LeakKind::Malformed, "a picture cut short", frame.clone());
+            continue;
+        };
+        delays.push(f64::from(three(head, 12)) / 1000.0);
+        // Drawn instead of what was there, and staying.
+        if head[15] != 2 {
+            findings.add(
+                LeakKind::Unknown,
+                "unused flags of a picture",
+                frame.clone(),
+            );
+        }
+        let inner = walk(&bytes[..frame.end], frame.start + 16, findings);
+        if inner.extended.is_some() || inner.control.is_some() || !inner.frames.is_empty() {
+            findings.add(LeakKind::Unknown, "chunks inside a picture", frame.clone());
+        }
+        let place = [2 * three(head, 0), 2 * three(head, 3)];
+        let said = (three(head, 6) + 1, three(head, 9) + 1);
+        let is = picture(bytes, &inner, findings);
+        let fits = place[0] + said.0 <= size.0 && place[1] + said.1 <= size.1;
+        if is.map(|(size, _)| size) != Some(said) || !fits {
+            findings.add(
+                LeakKind::Malformed,
+                "a picture of another size or beyond the canvas",
+                frame.clone(),
+            );
+        }
+    }
+    let plays = bytes[control.clone()].get(4..6);
+    *moving = Some(Moving {
+        delays,
+        plays: plays.map_or(0, |b| u16::from_le_bytes([b[0], b[1]]).into()),
+    });
+    Some(size)
+}
+
+/// Decodes one picture; gives its size, and whether its coding lost nothing.
+fn picture(bytes: &[u8], chunks: &Chunks, findings: &mut Findings) -> Option<((u32, u32), bool)> {
     let Some((exact, picture)) = chunks.picture.clone() else {
         findings.add(LeakKind::Malformed, "no picture", 0..0);
         return None;
@@ -57,7 +151,6 @@ pub(super) fn inspect(bytes: &[u8], findings: &mut Findings) -> Option<(u32, u32
         );
         return None;
     };
-    extended(bytes, &chunks, exact, size, findings);
     if exact {
         let hidden = pixels
             .chunks_exact(4)
@@ -73,7 +166,7 @@ pub(super) fn inspect(bytes: &[u8], findings: &mut Findings) -> Option<(u32, u32
     if let (Some(alpha), false) = (&chunks.alpha, exact) {
         transparency(bytes, alpha, &picture, size, findings);
     }
-    Some(size)
+    Some((size, exact))
 }
 
 fn slack(spare: usize, place: &Range<usize>, what: &str, findings: &mut Findings) {
@@ -133,9 +226,9 @@ fn decoded(file: &[u8]) -> Option<((u32, u32), Vec<u8>)> {
     catch_unwind(AssertUnwindSafe(run)).ok().flatten()
 }
 
-fn walk(bytes: &[u8], findings: &mut Findings) -> Chunks {
+/// The chunks from `at` to the end of `bytes`.
+fn walk(bytes: &[u8], mut at: usize, findings: &mut Findings) -> Chunks {
     let mut chunks = Chunks::default();
-    let mut at = HEAD;
     while at < bytes.len() {
         let body = bytes.get(at..at + 8).and_then(|head| {
             let length = u32::from_le_bytes([head[4], head[5], head[6], head[7]]) as usize;
@@ -159,6 +252,15 @@ fn walk(bytes: &[u8], findings: &mut Findings) -> Chunks {
         let first = chunks.extended.is_none() && chunks.alpha.is_none() && chunks.picture.is_none();
         match kind {
             b"VP8X" if first => chunks.extended = Some(body),
+            b"ANIM"
+                if chunks.control.is_none()
+                    && chunks.alpha.is_none()
+                    && chunks.picture.is_none()
+                    && body.len() == 6 =>
+            {
+                chunks.control = Some(body);
+            }
+            b"ANMF" if chunks.control.is_some() => chunks.frames.push(body),
             b"ALPH" if chunks.alpha.is_none() && chunks.picture.is_none() => {
                 chunks.alpha = Some(body);
             }

@@ -152,6 +152,14 @@ pub fn folder_of(path: &Path) -> PathBuf {
     }
 }
 
+/// Removes outputs of this run that make no sense alone.
+pub fn take_back(paths: &[PathBuf]) {
+    for path in paths {
+        // What can't be removed is covered and whole all the same.
+        let _ = std::fs::remove_file(path);
+    }
+}
+
 /// A file that somebody else writes piece by piece: a video. Dropped, it is gone.
 #[derive(Debug)]
 pub struct Pending {

@@ -1,6 +1,9 @@
 //! Cells drawn smoothly: looks like a heavy blur, tells no more than the cells.
 
-use super::{Raster, Region, Sample, cells};
+use super::{
+    Raster, Region, Sample,
+    cells::{self, Cells},
+};
 use crate::redact::noise::Noise;
 
 /// Draws the region's cells with colours that run smoothly from each cell's centre to the
@@ -12,6 +15,11 @@ pub fn cover<T: Sample>(
     noise: &mut Noise,
 ) {
     let grid = cells::measure(raster, region, cells, noise);
+    draw(raster, region, &grid);
+}
+
+/// Draws cells with colours that run smoothly from each cell's centre to the next.
+pub fn draw<T: Sample>(raster: &mut Raster<'_, T>, region: &Region, grid: &Cells) {
     let bounds = region.bounds;
     let (channels, colours) = (raster.channels, raster.colours());
     let across = weights(bounds.width(), grid.columns);

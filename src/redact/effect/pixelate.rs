@@ -2,7 +2,7 @@
 
 use super::{
     Raster, Region, Sample,
-    cells::{self, edge},
+    cells::{self, Cells, edge},
 };
 use crate::redact::noise::Noise;
 
@@ -14,6 +14,11 @@ pub fn cover<T: Sample>(
     noise: &mut Noise,
 ) {
     let grid = cells::measure(raster, region, cells, noise);
+    draw(raster, region, &grid);
+}
+
+/// Draws cells as rectangles.
+pub fn draw<T: Sample>(raster: &mut Raster<'_, T>, region: &Region, grid: &Cells) {
     let bounds = region.bounds;
     let (channels, colours) = (raster.channels, raster.colours());
     let mut column_of = vec![0u32; bounds.width() as usize];

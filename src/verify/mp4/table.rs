@@ -1,6 +1,9 @@
 //! The tables of a track: which bytes are samples, and when they are shown.
 
-use super::{Film, Inner, LeakKind, Units, Walk};
+use super::{
+    Film, Inner, LeakKind, Units, Walk,
+    parameters::{self, Shown},
+};
 
 /// A track's samples.
 #[derive(Debug, Default)]
@@ -223,6 +226,9 @@ impl Walk<'_> {
                     if !super::units::avcc(inner.body) {
                         self.wrong(&inner, "more than parameters");
                     }
+                    let shown = super::units::avcc_set(inner.body).and_then(parameters::avc);
+                    // Blocks of 16, twice as high where fields are coded.
+                    self.shows(&inner, shown, 32, film);
                 }
                 b"hvcC" => {
                     let length = usize::from(inner.body.get(21).copied().unwrap_or(3) & 3) + 1;
@@ -230,6 +236,9 @@ impl Walk<'_> {
                     if !super::units::hvcc(inner.body) {
                         self.wrong(&inner, "more than parameters");
                     }
+                    let shown = super::units::hvcc_set(inner.body).and_then(parameters::hevc);
+                    // Blocks of at most 64.
+                    self.shows(&inner, shown, 64, film);
                 }
                 // Numbers for the colours, no profile.
                 b"colr" if inner.body.get(..4) != Some(b"nclx") || inner.body.len() != 11 => {
@@ -246,6 +255,29 @@ impl Walk<'_> {
             }
         }
         Some(units)
+    }
+
+    /// What is shown is what the container says, and nothing is hidden behind the edge.
+    fn shows(&mut self, atom: &Inner<'_>, shown: Option<Shown>, block: u32, film: &Film) {
+        let Some(shown) = shown else {
+            self.wrong(atom, "parameters that can't be followed");
+            return;
+        };
+        if film.size != Some(shown.size) {
+            let (w, h) = shown.size;
+            self.findings.add(
+                LeakKind::Malformed,
+                format!("parameters of a picture of {w} × {h} pixels"),
+                atom.range(self.base),
+            );
+        }
+        if !shown.fills_only(block) {
+            self.findings.add(
+                LeakKind::HiddenPixels,
+                "pixels behind the edge of what is shown",
+                atom.range(self.base),
+            );
+        }
     }
 }
 

@@ -126,6 +126,30 @@ fn obus(bytes: &[u8]) -> Option<Fault> {
     None
 }
 
+/// The first sequence parameter set of an H.264 configuration.
+pub(super) fn avcc_set(b: &[u8]) -> Option<&[u8]> {
+    let size = usize::from(u16::from_be_bytes([*b.get(6)?, *b.get(7)?]));
+    b.get(8..8 + size)
+}
+
+/// The first sequence parameter set of an H.265 configuration.
+pub(super) fn hvcc_set(b: &[u8]) -> Option<&[u8]> {
+    let mut at = 23;
+    for _ in 0..*b.get(22)? {
+        let kind = *b.get(at)? & 0x3F;
+        let count = u16::from_be_bytes([*b.get(at + 1)?, *b.get(at + 2)?]);
+        at += 3;
+        for _ in 0..count {
+            let size = usize::from(u16::from_be_bytes([*b.get(at)?, *b.get(at + 1)?]));
+            if kind == 33 {
+                return b.get(at + 2..at + 2 + size);
+            }
+            at += 2 + size;
+        }
+    }
+    None
+}
+
 /// Whether an H.264 configuration holds its parameters and nothing else.
 pub(super) fn avcc(b: &[u8]) -> bool {
     let Some(&count) = b.get(5) else { return false };

@@ -1,0 +1,587 @@
+//! A stream of pictures without compression, which can be read only once and may never end.
+//!
+//! Pictures wait, uncovered, in memory alone, until the faces of the next [`ahead`] seconds are
+//! known: as long as the tracker bridges a gap and holds a track before its first sighting. What
+//! is seen later than that can't reach back to them, which is the one difference to a file. A
+//! picture is handed on whole and covered, or not at all.
+
+use std::{
+    collections::{HashMap, VecDeque},
+    io::{BufWriter, Read, Write},
+    path::Path,
+    sync::mpsc,
+};
+
+use super::{
+    Faces, Film, Outcome, Pass, Progress, Shop, Task,
+    moving::{numbered, spots},
+    photo::go_on,
+    video::{Follow, Look, SEARCHED, WAITING, search_all},
+};
+use crate::{
+    decode::y4m::Y4m,
+    discover::{Job, Output},
+    encode::y4m::Y4mWriter,
+    error::Error,
+    ffmpeg::StreamError,
+    geometry::Rect,
+    planes::Planes,
+    redact::{RedactError, clip::ClipCover},
+    report::{Status, VideoFacts},
+    track::{self, Covered, Motion, Sighting, Tracker, Tracks},
+    verify, write,
+    y4m::Header,
+};
+
+/// Seconds of pictures that are handed on at a time: faces are linked anew for each.
+const STEP: f64 = 0.5;
+/// Pictures that are searched at a time, with those between them.
+const BATCH: usize = 16;
+/// Two boxes of one track in two links overlap by at least this (IoU).
+const SAME: f32 = 0.3;
+
+/// Seconds that must be known before a picture is handed on.
+fn ahead(options: &track::Options) -> f64 {
+    f64::from(options.gap + options.hold)
+}
+
+/// One picture as the tracker knows it.
+struct Moment {
+    time: f64,
+    motion: Option<Motion>,
+    found: Option<Vec<Sighting>>,
+}
+
+/// The pictures that wait, and what is known before and behind them.
+struct Window {
+    options: track::Options,
+    /// Of the reduced copies, and from there to the pictures.
+    size: (u32, u32),
+    scale: (f32, f32),
+    moments: VecDeque<Moment>,
+    /// Number of the first of them.
+    base: usize,
+    pictures: VecDeque<Planes>,
+    /// Number of the first of them.
+    next: usize,
+    /// Tracks by their lasting numbers in the last pictures that were handed on.
+    told: VecDeque<(usize, Vec<(u32, Rect)>)>,
+    tracks: u32,
+}
+
+impl Window {
+    fn end(&self) -> usize {
+        self.base + self.moments.len()
+    }
+
+    /// The number behind the last picture that can be handed on.
+    fn due(&self, over: bool) -> usize {
+        if over {
+            return self.end();
+        }
+        let last = self.moments.back().map_or(0.0, |m| m.time);
+        let limit = last - ahead(&self.options);
+        let due = self.base + self.moments.partition_point(|m| m.time <= limit);
+        let first = self
+            .moments
+            .get(self.next - self.base)
+            .map_or(0.0, |m| m.time);
+        if limit - first >= STEP {
+            due
+        } else {
+            self.next
+        }
+    }
+
+    fn link(&self) -> Tracks {
+        let mut tracker = Tracker::new(self.options, self.size);
+        for (i, m) in self.moments.iter().enumerate() {
+            let motion = m.motion.filter(|_| i > 0);
+            tracker.push(m.time, motion, m.found.clone());
+        }
+        tracker.finish()
+    }
+
+    /// Lasting numbers of tracks that were covered before.
+    fn known(&self, tracks: &Tracks) -> HashMap<u32, u32> {
+        let mut known: HashMap<u32, u32> = HashMap::new();
+        for (frame, told) in self.told.iter().rev() {
+            for c in tracks.at(frame - self.base) {
+                if known.contains_key(&c.track) {
+                    continue;
+                }
+                let free = told
+                    .iter()
+                    .filter(|(id, _)| !known.values().any(|k| k == id));
+                let best = free
+                    .map(|(id, rect)| (*id, rect.iou(&c.rect)))
+                    .max_by(|a, b| a.1.total_cmp(&b.1));
+                if let Some((id, _)) = best.filter(|(_, iou)| *iou >= SAME) {
+                    known.insert(c.track, id);
+                }
+            }
+        }
+        known
+    }
+
+    /// What is to be covered in the next picture, by lasting numbers, in pixels of the reduced
+    /// copy; it counts as handed on.
+    fn tell(&mut self, tracks: &Tracks, known: &mut HashMap<u32, u32>) -> (bool, Vec<Covered>) {
+        let place = self.next - self.base;
+        let mut seen = tracks.at(place);
+        for c in &mut seen {
+            c.track = *known.entry(c.track).or_insert_with(|| {
+                self.tracks += 1;
+                self.tracks
+            });
+        }
+        // What was covered stays so: its sightings are sure ones from now on. Faint ones that led
+        // nowhere can't be covered any more.
+        let moment = &mut self.moments[place];
+        let searched = moment.found.is_some();
+        if searched {
+            let sure = seen.iter().filter(|c| c.score > 0.0).map(|c| Sighting {
+                rect: c.rect,
+                score: c.score,
+                strength: 2.0,
+            });
+            moment.found = Some(sure.collect());
+        }
+        self.told.push_back((self.next, numbered(&seen)));
+        self.next += 1;
+        (searched, seen)
+    }
+
+    /// Forgets what can't reach forwards any more.
+    fn forget(&mut self) {
+        let Some(now) = self.moments.get(self.next - self.base).map(|m| m.time) else {
+            return;
+        };
+        let before = now - ahead(&self.options) - STEP;
+        while self.base < self.next && self.moments.front().is_some_and(|m| m.time < before) {
+            self.moments.pop_front();
+            self.base += 1;
+        }
+        while self.told.front().is_some_and(|(f, _)| *f < self.base) {
+            self.told.pop_front();
+        }
+    }
+}
+
+/// Where covered pictures go.
+struct Out<'a> {
+    writer: Y4mWriter<Box<dyn Write>>,
+    pending: Option<write::Pending>,
+    cover: ClipCover,
+    places: &'a [Rect],
+    preview: bool,
+    shown: &'a Path,
+    written: usize,
+    people: usize,
+    bridged: usize,
+    /// Whether a track is being bridged.
+    bridging: HashMap<u32, bool>,
+}
+
+impl Out<'_> {
+    /// Covers and hands on. `seen`: in pixels of the picture. `searched`: a track without a score
+    /// was looked for here and not seen.
+    fn picture(
+        &mut self,
+        picture: Planes,
+        seen: &[Covered],
+        searched: bool,
+        source: &Path,
+    ) -> Result<(), Error> {
+        let covered = |e: RedactError| Error::Redact {
+            path: source.into(),
+            source: e,
+        };
+        let spots = spots(seen, self.places);
+        let mut picture = self.cover.cover(picture, &spots).map_err(covered)?;
+        if self.preview {
+            self.cover.outline(&mut picture, &numbered(seen));
+        }
+        self.writer.picture(&picture).map_err(|e| Error::Write {
+            path: self.shown.into(),
+            source: e.into(),
+        })?;
+        self.written += 1;
+        self.people += seen.len();
+        for c in seen.iter().filter(|_| searched) {
+            if c.score > 0.0 {
+                let bridging = self.bridging.insert(c.track, false);
+                self.bridged += usize::from(bridging == Some(true));
+            } else if let Some(bridging) = self.bridging.get_mut(&c.track) {
+                *bridging = true;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Shop<'_> {
+    /// Does one stream.
+    pub(super) fn stream(
+        &self,
+        index: usize,
+        job: &Job,
+        input: Box<dyn Read + Send>,
+        progress: &dyn Progress,
+    ) -> Option<Outcome> {
+        let mut outcome = Outcome::new(job.source.clone(), Status::Done);
+        outcome.record.output = super::photo::shown_output(job);
+        match self.streamed(index, job, input, progress, &mut outcome) {
+            Ok(()) => {}
+            Err(Error::Interrupted) => return None,
+            Err(error) => {
+                outcome.record.status = Status::Failed;
+                outcome.record.error = Some(error.to_string());
+                outcome.error = Some(error);
+            }
+        }
+        Some(outcome)
+    }
+
+    fn streamed(
+        &self,
+        index: usize,
+        job: &Job,
+        input: Box<dyn Read + Send>,
+        progress: &dyn Progress,
+        outcome: &mut Outcome,
+    ) -> Result<(), Error> {
+        let source = job.source.path();
+        let failed = |e: StreamError| Error::Video {
+            path: source.into(),
+            source: e,
+        };
+        let y4m = Y4m::open(input, SEARCHED).map_err(failed)?;
+        let header = y4m.header().clone();
+        (outcome.record.width, outcome.record.height) =
+            (Some(header.layout.width), Some(header.layout.height));
+        let mut out = match &self.settings.task {
+            Task::Cover { .. } => {
+                self.allow(&header).map_err(failed)?;
+                Some(self.out(index, job, &header)?)
+            }
+            Task::Detect => None,
+        };
+        let (frames, tracks, film) = match &self.settings.faces {
+            Faces::Raw(..) => {
+                return Err(failed(StreamError::Failed(
+                    "is a video, and --raw is for photos; leave --raw out".into(),
+                )));
+            }
+            Faces::Given(_) => self.given(source, y4m, out.as_mut(), progress)?,
+            Faces::Search(..) => self.searched(source, y4m, out.as_mut(), progress)?,
+        };
+        if frames == 0 {
+            return Err(failed(StreamError::Failed(
+                "holds no picture at all; see what the program before the pipe says".into(),
+            )));
+        }
+        outcome.record.video = Some(VideoFacts {
+            frames,
+            tracks,
+            people_frames: out.as_ref().map_or(0, |o| o.people),
+            bridged: out.as_ref().map_or(0, |o| o.bridged),
+            seconds: header.time(frames),
+            ..VideoFacts::default()
+        });
+        outcome.film = film;
+        match out {
+            Some(out) => finish(out, &header, frames),
+            None => Ok(()),
+        }
+    }
+
+    /// Whether the pictures that must wait have room.
+    fn allow(&self, header: &Header) -> Result<(), StreamError> {
+        let options = track::Options::default();
+        let rate = f64::from(header.rate.0) / f64::from(header.rate.1);
+        let waiting = match self.settings.faces {
+            // Given boxes need no looking ahead.
+            Faces::Given(_) => 1.0,
+            _ => (ahead(&options) + STEP) * rate,
+        };
+        let pictures = waiting.ceil() as u64 + (BATCH + WAITING) as u64;
+        let needs = pictures.saturating_mul(header.layout.bytes() as u64);
+        let limit = self.settings.decode.max_memory;
+        if needs > limit {
+            return Err(StreamError::Failed(format!(
+                "needs {} MiB for the pictures that wait until faces are followed {:.1} s ahead, where {} MiB are allowed; raise --max-memory, or write it to a file first",
+                needs >> 20,
+                ahead(&options),
+                limit >> 20
+            )));
+        }
+        Ok(())
+    }
+
+    fn out<'a>(&'a self, index: usize, job: &'a Job, header: &Header) -> Result<Out<'a>, Error> {
+        let Task::Cover {
+            redact,
+            places,
+            preview,
+            ..
+        } = &self.settings.task
+        else {
+            return Err(Error::Interrupted);
+        };
+        let covered = |e: RedactError| Error::Redact {
+            path: job.source.path().into(),
+            source: e,
+        };
+        let noise = self.moving_noise(index).map_err(covered)?;
+        let cover = ClipCover::new(redact, header.colours(), noise).map_err(covered)?;
+        let (shown, pending): (&Path, _) = match &job.output {
+            Some(Output::File(path)) => {
+                if crate::Format::from_path(path) != Some(crate::Format::Y4m) {
+                    return Err(Error::Encode {
+                        path: path.as_path().into(),
+                        source: crate::encode::EncodeError::Piped,
+                    });
+                }
+                self.sweep(write::folder_of(path));
+                let pending = write::Pending::create(path, self.settings.request.overwrite);
+                let pending = pending.map_err(|e| Error::Write {
+                    path: path.as_path().into(),
+                    source: e,
+                })?;
+                (path, Some(pending))
+            }
+            Some(Output::Stdout) => (Path::new("standard output"), None),
+            None => return Err(self.no_output(job.source.path())),
+        };
+        let written = |e: write::WriteError<verify::VerifyError>| Error::Write {
+            path: shown.into(),
+            source: e,
+        };
+        let target: Box<dyn Write> = match &pending {
+            Some(pending) => Box::new(pending.file().map_err(written)?),
+            None => Box::new(std::io::stdout()),
+        };
+        let target: Box<dyn Write> = Box::new(BufWriter::with_capacity(1 << 18, target));
+        let writer = Y4mWriter::new(target, header).map_err(|e| written(e.into()))?;
+        Ok(Out {
+            writer,
+            pending,
+            cover,
+            places,
+            preview: *preview,
+            shown,
+            written: 0,
+            people: 0,
+            bridged: 0,
+            bridging: HashMap::new(),
+        })
+    }
+
+    /// Boxes that a person gave.
+    fn given(
+        &self,
+        source: &Path,
+        mut y4m: Y4m,
+        mut out: Option<&mut Out<'_>>,
+        progress: &dyn Progress,
+    ) -> Result<(usize, usize, Option<Film>), Error> {
+        let Faces::Given(boxes) = &self.settings.faces else {
+            return Ok((0, 0, None));
+        };
+        let header = y4m.header().clone();
+        let size = (header.layout.width, header.layout.height);
+        let failed = |e: StreamError| Error::Video {
+            path: source.into(),
+            source: e,
+        };
+        let wrong = |e: crate::report::BoxesError| Error::Boxes {
+            path: source.into(),
+            source: e,
+        };
+        // How many pictures there are shows at their end.
+        let given = boxes.over_time(source, size.0, size.1, usize::MAX);
+        let given = given.map_err(wrong)?;
+        let last = given.iter().flatten().map(|k| k.0).max();
+        let times: Vec<f64> = (0..last.map_or(0, |l| l + 1))
+            .map(|i| header.time(i))
+            .collect();
+        let tracks = given.len();
+        let film = Film::new(Tracks::given(&times, given, size), (1.0, 1.0), times);
+        let mut frames = 0;
+        while let Some(picture) = y4m.picture(frames).map_err(failed)? {
+            if let Some(out) = &mut out {
+                out.picture(picture, &film.at(frames), false, source)?;
+            }
+            frames += 1;
+            go_on(progress)?;
+        }
+        if let Some(last) = last.filter(|l| *l >= frames) {
+            return Err(wrong(crate::report::BoxesError::Frame(last, frames)));
+        }
+        Ok((frames, tracks, Some(film)))
+    }
+
+    /// Faces from the network.
+    fn searched(
+        &self,
+        source: &Path,
+        mut y4m: Y4m,
+        mut out: Option<&mut Out<'_>>,
+        progress: &dyn Progress,
+    ) -> Result<(usize, usize, Option<Film>), Error> {
+        let Faces::Search(detector, options) = &self.settings.faces else {
+            return Ok((0, 0, None));
+        };
+        let failed = |e: StreamError| Error::Video {
+            path: source.into(),
+            source: e,
+        };
+        let (header, size) = (y4m.header().clone(), y4m.reduced());
+        let scale = (
+            header.layout.width as f32 / size.0 as f32,
+            header.layout.height as f32 / size.1 as f32,
+        );
+        let covers = out.is_some();
+        let search = (*detector, *options);
+        let mut window = Window {
+            options: track::Options::default(),
+            size,
+            scale,
+            moments: VecDeque::new(),
+            base: 0,
+            pictures: VecDeque::new(),
+            next: 0,
+            told: VecDeque::new(),
+            tracks: 0,
+        };
+        let (mut frames, mut faces) = (0, 0);
+        let (send, receive) = mpsc::sync_channel(WAITING);
+        std::thread::scope(|scope| {
+            let header = &header;
+            scope.spawn(move || {
+                let mut follow = Follow::new(true);
+                for number in 0.. {
+                    let next = y4m.picture(number).and_then(|picture| {
+                        let Some(picture) = picture else {
+                            return Ok(None);
+                        };
+                        let frame = y4m.reduce(&picture)?;
+                        let look = follow.look(frame, number as i64, header.time(number));
+                        Ok(Some((covers.then_some(picture), look)))
+                    });
+                    let over = !matches!(next, Ok(Some(_)));
+                    if send.send(next).is_err() || over {
+                        return;
+                    }
+                }
+            });
+            // Moved in, so that a failure below also ends the thread above.
+            let receive: mpsc::Receiver<Result<Option<(Option<Planes>, Look)>, StreamError>> =
+                receive;
+            let batch = 2 * self.settings.workers.max(1);
+            loop {
+                let (mut looks, mut over) = (Vec::new(), false);
+                while looks.len() < BATCH
+                    && looks.iter().filter(|l: &&Look| l.searched()).count() < batch
+                {
+                    let next = receive
+                        .recv()
+                        .map_err(|_| failed(StreamError::Pipe("the reader went away".into())))?
+                        .map_err(failed)?;
+                    let Some((picture, look)) = next else {
+                        over = true;
+                        break;
+                    };
+                    window.pictures.extend(picture);
+                    looks.push(look);
+                }
+                let found =
+                    search_all(&looks, Some(&search), scale).map_err(|e| Error::Detect {
+                        path: source.into(),
+                        source: e,
+                    })?;
+                for (look, found) in looks.iter().zip(found) {
+                    let sure = |f: &Vec<Sighting>| f.iter().filter(|s| s.sure()).count();
+                    faces += found.as_ref().map_or(0, sure);
+                    window.moments.push_back(Moment {
+                        time: header.time(frames),
+                        motion: look.motion(),
+                        found,
+                    });
+                    frames += 1;
+                }
+                if let Some(out) = &mut out {
+                    hand_on(&mut window, out, over, source)?;
+                }
+                go_on(progress)?;
+                progress.frames(source, Pass::Search, frames, None, faces);
+                if over {
+                    return Ok::<(), Error>(());
+                }
+            }
+        })?;
+        if covers {
+            return Ok((frames, window.tracks as usize, None));
+        }
+        let times = (0..frames).map(|i| header.time(i)).collect();
+        let tracks = window.link();
+        Ok((
+            frames,
+            tracks.len(),
+            Some(Film::new(tracks, window.scale, times)),
+        ))
+    }
+}
+
+/// Covers and hands on what is due.
+fn hand_on(window: &mut Window, out: &mut Out<'_>, over: bool, source: &Path) -> Result<(), Error> {
+    let due = window.due(over);
+    if due <= window.next {
+        return Ok(());
+    }
+    let tracks = window.link();
+    let mut known = window.known(&tracks);
+    while window.next < due {
+        let Some(picture) = window.pictures.pop_front() else {
+            break;
+        };
+        let (searched, mut seen) = window.tell(&tracks, &mut known);
+        let (sx, sy) = window.scale;
+        for c in &mut seen {
+            let r = c.rect;
+            c.rect = Rect::new(r.x1 * sx, r.y1 * sy, r.x2 * sx, r.y2 * sy);
+        }
+        out.picture(picture, &seen, searched, source)?;
+    }
+    window.forget();
+    Ok(())
+}
+
+/// Ends the output; a file is checked before it gets its name.
+fn finish(out: Out<'_>, header: &Header, frames: usize) -> Result<(), Error> {
+    let written = |e: write::WriteError<verify::VerifyError>| Error::Write {
+        path: out.shown.into(),
+        source: e,
+    };
+    if out.written != frames {
+        return Err(Error::Encode {
+            path: out.shown.into(),
+            source: crate::encode::EncodeError::Encoder("another number of pictures".into()),
+        });
+    }
+    out.writer.finish().map_err(|e| written(e.into()))?;
+    let Some(pending) = out.pending else {
+        return Ok(());
+    };
+    let expected = verify::Expected {
+        format: crate::Format::Y4m,
+        size: (header.layout.width, header.layout.height),
+        times: (0..frames).map(|i| header.time(i)).collect(),
+        end: header.time(frames),
+        sound: 0,
+    };
+    pending
+        .commit(|file| verify::check_clip(file, &expected))
+        .map_err(written)
+}
