@@ -251,23 +251,27 @@ fn programs_reach_their_own_files_only(launcher: Launcher) {
 }
 
 fn programs_have_no_network(launcher: Launcher) {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let port = listener.local_addr().unwrap().port();
     if !Path::new("/bin/bash").exists() {
         println!("    skipped: there is no bash");
         return;
     }
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
     let script = format!("echo hello > /dev/tcp/127.0.0.1/{port}");
+    // Outside it must be reached, or the test would test nothing.
+    let outside = std::process::Command::new("/bin/bash")
+        .args(["-c", &script])
+        .stderr(Stdio::null())
+        .status();
+    if !outside.unwrap().success() {
+        println!("    skipped: there is no network here at all");
+        return;
+    }
     let result = run(launcher, "/bin/bash", &["-c", &script], None, None);
     assert!(
         !result.0 && result.1.contains("not permitted"),
         "{result:?}"
     );
-    // The same outside reaches it, so that the test tests something.
-    let outside = std::process::Command::new("/bin/bash")
-        .args(["-c", &script])
-        .status();
-    assert!(outside.unwrap().success());
 }
 
 fn main() -> ExitCode {
