@@ -90,6 +90,14 @@ pub enum Error {
         /// Why.
         source: DecodeError,
     },
+    /// The child that decodes came to no answer.
+    #[error("{path}: {source}")]
+    Cage {
+        /// The input.
+        path: ShownPath,
+        /// Why.
+        source: crate::cage::CageError,
+    },
     /// The search for faces failed.
     #[error("{path}: {source}")]
     Detect {
@@ -154,6 +162,7 @@ impl Error {
             Self::Read { source, .. } => format!("can't be read ({source})"),
             Self::Huge { limit, .. } => format!("has more than {limit} MiB"),
             Self::Decode { source, .. } => source.to_string(),
+            Self::Cage { source, .. } => source.to_string(),
             Self::Detect { source, .. } => source.to_string(),
             Self::Redact { source, .. } => source.to_string(),
             Self::Encode { source, .. } => source.to_string(),

@@ -15,7 +15,10 @@
 //! | [`verify`] | bytes | nothing but pixels in them, or the leaks |
 //! | [`mod@write`] | verified bytes | a file under its final name |
 //! | [`report`] | outcomes | JSON lines |
+//!
+//! [`cage`] holds the children in which strangers' files are decoded.
 
+pub mod cage;
 pub mod decode;
 pub mod detect;
 pub mod discover;

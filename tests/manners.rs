@@ -413,7 +413,14 @@ fn the_version_says_what_the_program_is_made_of_when_asked() {
     let short = text(&run(dir.path(), &["--version"], 0).stdout);
     assert_eq!(short, format!("unface {}\n", env!("CARGO_PKG_VERSION")));
     let long = text(&run(dir.path(), &["--version", "--verbose"], 0).stdout);
-    for word in ["SHA-256", "ONNX Runtime", "pixelate", "512 MiB", "WebP"] {
+    for word in [
+        "SHA-256",
+        "ONNX Runtime",
+        "pixelate",
+        "512 MiB",
+        "WebP",
+        "sandbox",
+    ] {
         assert!(long.contains(word), "{long}");
     }
     run(dir.path(), &["--verbose"], 2);

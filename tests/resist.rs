@@ -185,6 +185,7 @@ fn run(recheck: Option<Recheck>, effect: Effect) -> (Record, DynamicImage, unfac
     let detector = Detector::new(open).unwrap();
     let output = dir.path().join("out.png");
     let settings = Settings {
+        cage: None,
         request: Request {
             inputs: vec![dir.path().join("in.png")],
             output: Some(output.clone().into()),

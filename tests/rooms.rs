@@ -6,9 +6,9 @@ use std::{
     path::{Path, PathBuf},
 };
 
-const ROOMS: [&str; 10] = [
-    "decode", "detect", "discover", "encode", "redact", "report", "sound", "track", "verify",
-    "write",
+const ROOMS: [&str; 11] = [
+    "cage", "decode", "detect", "discover", "encode", "redact", "report", "sound", "track",
+    "verify", "write",
 ];
 
 fn sources(folder: &Path) -> Vec<PathBuf> {

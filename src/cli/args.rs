@@ -285,6 +285,12 @@ pub struct Reading {
     /// Largest decoded picture in MiB
     #[arg(long, value_name = "MIB", default_value_t = 512, value_parser = clap::value_parser!(u64).range(1..=1 << 20), help_heading = "Reading")]
     pub max_memory: u64,
+    /// Decode in this process, not in children that can do nothing else
+    #[arg(long, conflicts_with = "require_sandbox", help_heading = "Reading")]
+    pub no_sandbox: bool,
+    /// Refuse to work where the system can't hold those children fully
+    #[arg(long, help_heading = "Reading")]
+    pub require_sandbox: bool,
     /// Pictures at the same time [default: number of cores]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024), help_heading = "Other")]
     pub jobs: Option<u16>,

@@ -14,7 +14,7 @@ use std::sync::{
     atomic::{AtomicUsize, Ordering},
 };
 
-use unface::{Error, pipeline, report::Line};
+use unface::{Error, cage::Launcher, pipeline, report::Line};
 
 use args::Command;
 pub use exit::Exit;
@@ -22,7 +22,7 @@ use progress::Teller;
 use settings::Resolved;
 
 /// Runs the program.
-pub fn main() -> Exit {
+pub fn main(launcher: Launcher) -> Exit {
     let command = match Command::parse(std::env::args_os()) {
         Ok(command) => command,
         Err(answer) => return answer.print(),
@@ -30,7 +30,7 @@ pub fn main() -> Exit {
     messages::colour(command.colour());
     let stop = Arc::new(AtomicUsize::new(0));
     on_interrupt(Arc::clone(&stop));
-    match run(command, stop) {
+    match run(command, stop, launcher) {
         Ok(exit) => exit,
         Err(refusal) => {
             if !refusal.message.is_empty() {
@@ -73,12 +73,12 @@ fn usage(message: impl Into<String>) -> Refusal {
     }
 }
 
-fn run(command: Command, stop: Arc<AtomicUsize>) -> Result<Exit, Refusal> {
+fn run(command: Command, stop: Arc<AtomicUsize>, launcher: Launcher) -> Result<Exit, Refusal> {
     let strict = command.strict();
     let command = match command {
         Command::Verify(a) => return Ok(verify::run(&a, &stop)),
         Command::Cover(a) => {
-            if let Some(exit) = asked(&a)? {
+            if let Some(exit) = asked(&a, launcher)? {
                 return Ok(exit);
             }
             Command::Cover(a)
@@ -90,7 +90,8 @@ fn run(command: Command, stop: Arc<AtomicUsize>) -> Result<Exit, Refusal> {
         return dry_run(&resolved);
     }
     let detector = resolved.detector()?;
-    let settings = resolved.settings(detector.as_ref())?;
+    let cage = resolved.cage(launcher)?;
+    let settings = resolved.settings(detector.as_ref(), cage.as_ref())?;
     let teller = Teller::new(stop, resolved.quiet, resolved.records()?, resolved.detects);
     let summary = pipeline::run(&settings, &teller);
     teller.end();
@@ -105,7 +106,7 @@ fn run(command: Command, stop: Arc<AtomicUsize>) -> Result<Exit, Refusal> {
 }
 
 /// What is only printed: licences, version, man page, completions.
-fn asked(a: &args::Cover) -> Result<Option<Exit>, Refusal> {
+fn asked(a: &args::Cover, launcher: Launcher) -> Result<Option<Exit>, Refusal> {
     let print = |text: &str| match messages::out(text.trim_end()) {
         Ok(()) => Exit::Done,
         Err(_) => Exit::Failed,
@@ -123,7 +124,7 @@ fn asked(a: &args::Cover) -> Result<Option<Exit>, Refusal> {
         });
     }
     if a.version && a.verbose {
-        return Ok(Some(print(&settings::about(&a.finding))));
+        return Ok(Some(print(&settings::about(&a.finding, launcher))));
     }
     Ok(a.version
         .then(|| print(concat!("unface ", env!("CARGO_PKG_VERSION")))))

@@ -9,7 +9,9 @@ use std::{
 };
 
 use unface::{
-    Error, Settings, ShownPath, decode, detect,
+    Error, Settings, ShownPath,
+    cage::Launcher,
+    decode, detect,
     detect::{
         Detector,
         family::Family,
@@ -19,7 +21,7 @@ use unface::{
         session::{Network, Runtime},
     },
     discover::{List, Request},
-    pipeline::{Faces, Recheck, Task},
+    pipeline::{Caged, Faces, Recheck, Task},
     redact,
     report::{Boxes, MAX_FILE},
 };
@@ -27,7 +29,7 @@ use unface::{
 use super::{
     Refusal,
     args::{CodecName, Command, Cover, EffectName, Finding, Inputs, Names, Reading, RecheckName},
-    places, usage,
+    messages, places, usage,
 };
 
 /// Pixels in memory at the same time, at most, unless one picture alone needs more.
@@ -50,7 +52,18 @@ pub struct Resolved {
     /// Inputs that come while others are worked on; taken by the run.
     list: RefCell<Option<List>>,
     decode: decode::Options,
+    sandbox: Sandbox,
     jobs: usize,
+}
+
+/// Whether decoders run in children that are held.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Sandbox {
+    Off,
+    /// As far as the system can.
+    On,
+    /// Fully, or not at all.
+    Required,
 }
 
 impl Resolved {
@@ -145,8 +158,39 @@ impl Resolved {
                 orientation: reading.orientation,
                 ..decode::Options::default()
             },
+            sandbox: match (reading.no_sandbox, reading.require_sandbox) {
+                (true, _) => Sandbox::Off,
+                (_, true) => Sandbox::Required,
+                _ => Sandbox::On,
+            },
             jobs: reading.jobs.map_or(cores, usize::from),
         })
+    }
+
+    /// The children that decode; what this system can't hold them with is told once.
+    pub fn cage(&self, launcher: Launcher) -> Result<Option<Caged>, Refusal> {
+        if self.sandbox == Sandbox::Off {
+            return Ok(None);
+        }
+        let failed = |message: String| Refusal {
+            message,
+            exit: super::Exit::Failed,
+        };
+        let cage = Caged::new(launcher, &self.decode).map_err(|e| failed(e.to_string()))?;
+        if let Some(missing) = cage.strength().missing() {
+            if self.sandbox == Sandbox::Required {
+                return Err(failed(format!(
+                    "this system has no {missing}, and --require-sandbox asks for all; use a newer kernel, or leave it out"
+                )));
+            }
+            // Elsewhere it never has; the documentation says so.
+            if cfg!(target_os = "linux") && !self.quiet {
+                messages::line(&format!(
+                    "this system has no {missing}: hostile files are held by less than usual"
+                ));
+            }
+        }
+        Ok(Some(cage))
     }
 
     /// The network, unless boxes are given, and its family.
@@ -216,6 +260,7 @@ impl Resolved {
     pub fn settings<'a>(
         &self,
         detector: Option<&'a (Detector, Family)>,
+        cage: Option<&'a Caged>,
     ) -> Result<Settings<'a>, Refusal> {
         let faces = match (
             detector,
@@ -239,11 +284,11 @@ impl Resolved {
             request: self.request.clone(),
             list: self.list.take(),
             decode: self.decode,
+            cage,
             faces,
-            task: self
-                .cover
-                .as_deref()
-                .map_or(Ok(Task::Detect), |a| self.task(a, detector.map(|d| d.1)))?,
+            task: self.cover.as_deref().map_or(Ok(Task::Detect), |a| {
+                self.task(a, detector.map(|d| d.1), cage)
+            })?,
             workers: self.jobs,
             memory: MEMORY.max(self.decode.max_memory),
         })
@@ -269,7 +314,12 @@ impl Resolved {
         Ok(options)
     }
 
-    fn task(&self, a: &Cover, family: Option<Family>) -> Result<Task, Refusal> {
+    fn task(
+        &self,
+        a: &Cover,
+        family: Option<Family>,
+        cage: Option<&Caged>,
+    ) -> Result<Task, Refusal> {
         let name = a.effect.unwrap_or(if a.image.is_some() {
             EffectName::Image
         } else {
@@ -282,7 +332,7 @@ impl Resolved {
             (EffectName::Erase, _) => redact::Effect::Erase,
             (EffectName::Fill, _) => redact::Effect::Fill { color: a.color },
             (EffectName::Image, Some(path)) => redact::Effect::Image {
-                sticker: Arc::new(sticker(path, &self.decode)?),
+                sticker: Arc::new(sticker(path, &self.decode, cage)?),
                 under: a.color,
             },
             (EffectName::Image, None) => return Err(usage("--effect image needs --image FILE")),
@@ -396,6 +446,8 @@ fn take_reading(r: &mut Reading) -> Reading {
         allow_damaged: r.allow_damaged,
         orientation: r.orientation,
         max_memory: r.max_memory,
+        no_sandbox: r.no_sandbox,
+        require_sandbox: r.require_sandbox,
         jobs: r.jobs,
         strict: r.strict,
         quiet: r.quiet,
@@ -475,12 +527,23 @@ fn read_boxes(path: &Path) -> Result<Boxes, Refusal> {
     Boxes::parse(&text).map_err(|e| failed(e).into())
 }
 
-fn sticker(path: &Path, options: &decode::Options) -> Result<image::RgbaImage, Refusal> {
+fn sticker(
+    path: &Path,
+    options: &decode::Options,
+    cage: Option<&Caged>,
+) -> Result<image::RgbaImage, Refusal> {
     let bytes = fs::read(path).map_err(|source| Error::Read {
         path: path.into(),
         source,
     })?;
-    let photo = decode::photo(&bytes, options).map_err(|source| Error::Decode {
+    let decoded = match cage {
+        Some(cage) => cage.photo(&bytes, options).map_err(|source| Error::Cage {
+            path: path.into(),
+            source,
+        })?,
+        None => decode::photo(&bytes, options),
+    };
+    let photo = decoded.map_err(|source| Error::Decode {
         path: path.into(),
         source,
     })?;
@@ -488,7 +551,7 @@ fn sticker(path: &Path, options: &decode::Options) -> Result<image::RgbaImage, R
 }
 
 /// Version, model, runtime, effects and limits, as far as they can be had.
-pub fn about(finding: &Finding) -> String {
+pub fn about(finding: &Finding, launcher: Launcher) -> String {
     let model = match (&finding.model, manifest::embedded()) {
         (Some(path), _) => match fs::read(path) {
             Ok(bytes) => described(&bytes, &ShownPath(path.clone()).to_string()),
@@ -508,6 +571,10 @@ pub fn about(finding: &Finding) -> String {
         ),
         Err(e) => format!("none ({e})"),
     };
+    let sandbox = match Caged::new(launcher, &decode::Options::default()) {
+        Ok(cage) => cage.strength().to_string(),
+        Err(e) => format!("none ({e})"),
+    };
     let defaults = decode::Options::default();
     let (cells, most) = (redact::effect::DEFAULT_CELLS, redact::effect::MOST_CELLS);
     let formats: Vec<_> = unface::Format::ALL
@@ -522,7 +589,8 @@ pub fn about(finding: &Finding) -> String {
          effects   blur and pixelate: {cells} × {cells} averages a face, at most {most} × {most}, \
          rounded and with noise; erase, fill and image: nothing of a face\n\
          limits    {} MiB a decoded picture (--max-memory), {} MiB of metadata, 4 MiB a colour profile, \
-         16383 pixels a side in WebP, 65535 in JPEG and GIF",
+         16383 pixels a side in WebP, 65535 in JPEG and GIF\n\
+         sandbox   {sandbox}",
         env!("CARGO_PKG_VERSION"),
         formats.join(", "),
         defaults.max_memory >> 20,

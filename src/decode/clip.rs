@@ -14,7 +14,7 @@ use image::{DynamicImage, RgbImage};
 use super::{Upright, from_upright_pixels};
 use crate::{
     ffmpeg::{
-        Handed, Programs, Reading, Running, StreamError, damaged,
+        Handed, Programs, Reading, Running, StreamError, Timed, damaged,
         nut::{Content, Packet, Reader, Stream, TimeBase},
         probe::Probe,
         things_said,
@@ -439,10 +439,10 @@ fn layout(probe: &Probe) -> (Layout, bool) {
 #[derive(Debug)]
 struct Packets {
     child: Option<Running>,
-    reader: Reader<std::io::BufReader<std::process::ChildStdout>>,
+    reader: Reader<std::io::BufReader<Timed<std::process::ChildStdout>>>,
 }
 
-impl std::fmt::Debug for Reader<std::io::BufReader<std::process::ChildStdout>> {
+impl std::fmt::Debug for Reader<std::io::BufReader<Timed<std::process::ChildStdout>>> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Reader(..)")
     }
@@ -451,7 +451,7 @@ impl std::fmt::Debug for Reader<std::io::BufReader<std::process::ChildStdout>> {
 impl Packets {
     fn new(
         child: Running,
-        pipe: std::process::ChildStdout,
+        pipe: Timed<std::process::ChildStdout>,
         largest: u64,
     ) -> Result<Self, StreamError> {
         match Reader::new(

@@ -24,6 +24,7 @@ mod png;
 mod sniff;
 mod tiff;
 mod webp;
+pub mod wire;
 pub mod y4m;
 
 use std::{
@@ -92,7 +93,7 @@ impl Options {
 }
 
 /// Something of the input that the output will not hold.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Dropped {
     /// What it was, in a few words: `EXIF (GPS, thumbnail)`, `XMP`, `bytes behind the end`, …
     pub kind: String,
@@ -120,7 +121,7 @@ pub struct Photo {
 }
 
 /// Why bytes could not be decoded. The text says what is wrong and what to do.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, serde::Serialize, serde::Deserialize)]
 #[non_exhaustive]
 pub enum DecodeError {
     /// There is nothing in the file.
@@ -170,6 +171,9 @@ pub enum DecodeError {
         "says in one place that its orientation is {0} and in another that it is {1}; look at it and use --orientation {0} or {1}"
     )]
     Orientation(u8, u8),
+    /// The child that decodes it came to no answer.
+    #[error("{0}")]
+    Caged(String),
     /// The decoder failed in a way it should not.
     #[error("broke the decoder ({0}); convert it with another program, and report this as a bug")]
     Panicked(String),

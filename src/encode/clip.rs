@@ -9,7 +9,7 @@ use std::{fs::File, io::BufWriter, path::Path, process::ChildStdin};
 use super::{EncodeError, moov};
 use crate::{
     ffmpeg::{
-        Handed, Programs, Running, StreamError,
+        Handed, Programs, Running, StreamError, Timed,
         nut::{Content, Stream, TimeBase, Writer},
     },
     format::Format,
@@ -251,13 +251,13 @@ pub struct ClipEncoder {
     output: Handed,
     child: Running,
     /// `None` once the pipe is closed.
-    writer: Option<Writer<BufWriter<ChildStdin>>>,
+    writer: Option<Writer<BufWriter<Timed<ChildStdin>>>>,
     units: (TimeBase, i64),
     first: Option<i64>,
     last: i64,
 }
 
-impl std::fmt::Debug for Writer<BufWriter<ChildStdin>> {
+impl std::fmt::Debug for Writer<BufWriter<Timed<ChildStdin>>> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Writer(..)")
     }

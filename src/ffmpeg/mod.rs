@@ -1,9 +1,10 @@
 //! The `ffmpeg` and `ffprobe` programs as child processes: the only place that starts programs.
 //!
-//! They get an empty environment, no standard input to ask questions on, a forced demuxer, files
+//! They run in the [`cage`](crate::cage) where this program has one. They get an empty environment, no standard input to ask questions on, a forced demuxer, files
 //! and pipes as their only protocols, and end at the first error. What they say is data from
 //! outside. A child whose handle is dropped is killed and waited for.
 
+mod clock;
 pub mod nut;
 pub mod probe;
 
@@ -12,9 +13,13 @@ use std::{
     fs::File,
     io::Read,
     path::{Path, PathBuf},
-    process::{Child, ChildStdin, ChildStdout, Command, ExitStatus, Stdio},
+    process::{Child, ChildStdin, ChildStdout, ExitStatus, Stdio},
+    sync::Arc,
     thread::JoinHandle,
 };
+
+use clock::Clock;
+pub use clock::Timed;
 
 /// Why a video can't be followed. The text says what is wrong and what to do.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -130,6 +135,7 @@ impl Handed {
 pub struct Running {
     child: Child,
     said: Option<JoinHandle<String>>,
+    clock: Arc<Clock>,
 }
 
 /// Most that is kept of what a child says, in bytes.
@@ -142,7 +148,8 @@ fn start(
     stdin: Stdio,
     stdout: Stdio,
 ) -> Result<Running, StreamError> {
-    let mut command = Command::new(program);
+    let failed = |e: std::io::Error| StreamError::Start(name, e.to_string());
+    let mut command = crate::cage::command(program).map_err(failed)?;
     command
         .env_clear()
         .args(args)
@@ -156,9 +163,7 @@ fn start(
     if let Some(root) = std::env::var_os("SystemRoot") {
         command.env("SystemRoot", root);
     }
-    let mut child = command
-        .spawn()
-        .map_err(|e| StreamError::Start(name, e.to_string()))?;
+    let mut child = command.spawn().map_err(failed)?;
     let said = child.stderr.take().map(|mut pipe| {
         std::thread::spawn(move || {
             let (mut kept, mut block) = (Vec::new(), [0; 4096]);
@@ -173,23 +178,50 @@ fn start(
             String::from_utf8_lossy(&kept).into_owned()
         })
     });
-    Ok(Running { child, said })
+    let number = child.id();
+    let clock = Clock::start(move || kill(number));
+    Ok(Running { child, said, clock })
+}
+
+/// Ends a child that nobody has waited for yet.
+#[cfg(unix)]
+fn kill(number: u32) {
+    let pid = i32::try_from(number)
+        .ok()
+        .and_then(rustix::process::Pid::from_raw);
+    if let Some(pid) = pid {
+        let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
+    }
+}
+
+#[cfg(not(unix))]
+fn kill(number: u32) {
+    let number = number.to_string();
+    let _ = std::process::Command::new("taskkill")
+        .args(["/F", "/PID", &number])
+        .status();
 }
 
 impl Running {
-    fn stdout(&mut self) -> Option<ChildStdout> {
-        self.child.stdout.take()
+    fn stdout(&mut self) -> Option<Timed<ChildStdout>> {
+        let clock = Arc::clone(&self.clock);
+        let pipe = self.child.stdout.take()?;
+        Some(Timed { pipe, clock })
     }
 
-    fn stdin(&mut self) -> Option<ChildStdin> {
-        self.child.stdin.take()
+    fn stdin(&mut self) -> Option<Timed<ChildStdin>> {
+        let clock = Arc::clone(&self.clock);
+        let pipe = self.child.stdin.take()?;
+        Some(Timed { pipe, clock })
     }
 
     fn end(&mut self) -> Result<(ExitStatus, String), StreamError> {
+        let child = &mut self.child;
         let status = self
-            .child
-            .wait()
+            .clock
+            .wait(|| child.wait())
             .map_err(|e| StreamError::Pipe(e.to_string()))?;
+        self.clock.stop();
         let said = self
             .said
             .take()
@@ -216,6 +248,11 @@ impl Running {
     /// With what it said, when it did not end well. `doing`: what it was there for.
     pub fn finish(mut self, doing: &str) -> Result<String, StreamError> {
         let (status, said) = self.end()?;
+        if let Some(seconds) = self.clock.expired() {
+            return Err(StreamError::Failed(format!(
+                "{doing} (nothing came of it for {seconds} s)"
+            )));
+        }
         if status.success() {
             return Ok(said);
         }
@@ -225,6 +262,7 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
+        self.clock.stop();
         if let Ok(None) = self.child.try_wait() {
             let _ = self.child.kill();
             let _ = self.child.wait();
@@ -373,7 +411,7 @@ impl Programs {
         &self,
         reading: &Reading<'_>,
         output: &[String],
-    ) -> Result<(Running, ChildStdout), StreamError> {
+    ) -> Result<(Running, Timed<ChildStdout>), StreamError> {
         let mut args: Vec<OsString> = words(["-nostdin", "-hide_banner"]).collect();
         if !reading.damaged {
             args.extend(words(["-xerror"]));
@@ -394,7 +432,7 @@ impl Programs {
         let pipe = child
             .stdout()
             .ok_or_else(|| StreamError::Pipe("no pipe".into()))?;
-        wide(&pipe);
+        wide(&pipe.pipe);
         Ok((child, pipe))
     }
 
@@ -408,7 +446,7 @@ impl Programs {
         input: &[&str],
         stream: Vec<u8>,
         output: &[&str],
-    ) -> Result<(Running, ChildStdout), StreamError> {
+    ) -> Result<(Running, Timed<ChildStdout>), StreamError> {
         let mut args: Vec<OsString> = words([
             "-nostdin",
             "-hide_banner",
@@ -428,8 +466,8 @@ impl Programs {
         let no_pipe = || StreamError::Pipe("no pipe".into());
         let mut to = child.stdin().ok_or_else(no_pipe)?;
         let from = child.stdout().ok_or_else(no_pipe)?;
-        wide(&to);
-        wide(&from);
+        wide(&to.pipe);
+        wide(&from.pipe);
         // Ends when all is written, or when the child does.
         std::thread::spawn(move || {
             let _ = std::io::Write::write_all(&mut to, &stream);
@@ -446,7 +484,7 @@ impl Programs {
         output: &Handed,
         muxer: &str,
         how: &[String],
-    ) -> Result<(Running, ChildStdin), StreamError> {
+    ) -> Result<(Running, Timed<ChildStdin>), StreamError> {
         let mut args: Vec<OsString> = words([
             "-nostdin",
             "-hide_banner",
@@ -476,7 +514,7 @@ impl Programs {
         let pipe = child
             .stdin()
             .ok_or_else(|| StreamError::Pipe("no pipe".into()))?;
-        wide(&pipe);
+        wide(&pipe.pipe);
         Ok((child, pipe))
     }
 }

@@ -39,7 +39,12 @@ impl Shop<'_> {
             path: source.into(),
             source: e,
         };
-        let animation = animation::open(bytes, &self.settings.decode).map_err(failed)?;
+        let options = &self.settings.decode;
+        let opened = match self.settings.cage {
+            Some(cage) => cage.animation(bytes, options),
+            None => animation::open(bytes, options),
+        };
+        let animation = opened.map_err(failed)?;
         let format = job.format.unwrap_or(animation.format());
         if matches!(self.settings.task, Task::Cover { .. }) && !can_hold(format) {
             return Err(Error::Encode {
@@ -162,8 +167,19 @@ impl Shop<'_> {
             limit: self.settings.decode.max_memory,
         };
         let mut encoder = AnimationEncoder::new(plan).map_err(encoded)?;
+        let changed = || {
+            failed(DecodeError::Damaged(
+                "it gave other frames the second time".into(),
+            ))
+        };
+        let mut given = 0;
         for (number, next) in animation.frames().map_err(failed)?.enumerate() {
             let (frame, delay) = next.map_err(failed)?;
+            given = number + 1;
+            // Nobody has looked for faces in it.
+            if given > film.frames() {
+                return Err(changed());
+            }
             let seen = film.at(number);
             let mut frame = cover.cover(frame, &spots(&seen, places)).map_err(covered)?;
             if *preview {
@@ -178,6 +194,9 @@ impl Shop<'_> {
                 Some(film.frames()),
                 film.tracks().len(),
             );
+        }
+        if given != film.frames() {
+            return Err(changed());
         }
         encoder.finish().map_err(encoded)
     }

@@ -1,6 +1,7 @@
 //! Joins the rooms: the only one that knows several of them.
 
 mod animation;
+mod caged;
 mod check;
 mod crew;
 mod motion;
@@ -26,6 +27,7 @@ use crate::{
     report::{Boxes, Record, Status, VERSION, names},
 };
 
+pub use caged::{Caged, enter_cage};
 pub use check::{Checked, check};
 pub use video::{Film, VideoOptions};
 
@@ -124,6 +126,9 @@ pub struct Settings<'a> {
     pub list: Option<discover::List>,
     /// What may be decoded.
     pub decode: decode::Options,
+    /// Decoders in children, and `ffmpeg` held like them; `None`: in this process, which a library must
+    /// do unless its program calls [`enter_cage`].
+    pub cage: Option<&'a Caged>,
     /// Where faces come from.
     pub faces: Faces<'a>,
     /// What becomes of the pictures.

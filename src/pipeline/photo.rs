@@ -112,6 +112,22 @@ impl Shop<'_> {
         outcome
     }
 
+    /// Decodes a photo, in the cage where there is one.
+    pub(super) fn decoded(&self, source: &Path, bytes: &[u8]) -> Result<Photo, Error> {
+        let options = &self.settings.decode;
+        let decoded = match self.settings.cage {
+            Some(cage) => cage.photo(bytes, options).map_err(|e| Error::Cage {
+                path: source.into(),
+                source: e,
+            })?,
+            None => decode::photo(bytes, options),
+        };
+        decoded.map_err(|e| Error::Decode {
+            path: source.into(),
+            source: e,
+        })
+    }
+
     fn steps(
         &self,
         index: usize,
@@ -124,10 +140,7 @@ impl Shop<'_> {
         if decode::animation::animated(&bytes) {
             return self.animation(index, job, bytes, progress, seen);
         }
-        let photo = decode::photo(&bytes, &self.settings.decode).map_err(|e| Error::Decode {
-            path: source.into(),
-            source: e,
-        })?;
+        let photo = self.decoded(source, &bytes)?;
         let Photo {
             frame,
             further,

@@ -12,7 +12,7 @@ use super::{
     photo::go_on,
 };
 use crate::{
-    decode::{self, DecodeError, Kind, Photo},
+    decode::{DecodeError, Kind, Photo},
     discover::{Job, Output, sequence},
     encode,
     error::Error,
@@ -139,10 +139,7 @@ impl Shop<'_> {
                 limit: limit >> 20,
             });
         }
-        let photo = decode::photo(&bytes, &self.settings.decode).map_err(|e| Error::Decode {
-            path: path.into(),
-            source: e,
-        })?;
+        let photo = self.decoded(path, &bytes)?;
         let is = (photo.frame.width(), photo.frame.height());
         let due = *size.get_or_insert(is);
         if is != due {

@@ -43,6 +43,16 @@ const PLAIN: [u32; 59] = [
     // Clusters and the index.
     0xE7, 0xA7, 0xAB, 0x9B, 0xFB, 0x75A2, 0xB3, 0xF7, 0xF1, 0xF0, 0xB2,
 ];
+/// Largest body of a plain element, in bytes: numbers have eight, names of codecs and types are
+/// short, a coder's own parameters hold its tables.
+const fn most(id: u32) -> u64 {
+    match id {
+        0x63A2 => 1 << 16,
+        0x86 | 0x53AB => 16,
+        _ => 8,
+    }
+}
+
 /// Largest element but for those that are read through, in bytes.
 const MOST: u64 = 64 << 20;
 
@@ -94,6 +104,8 @@ struct Walk<'a> {
     cluster: u64,
     kind: u64,
     track: u64,
+    /// Numbers of all tracks.
+    tracks: Vec<u64>,
     /// Number of the track of pictures.
     video: Option<u64>,
     pictures: u32,
@@ -108,6 +120,7 @@ pub(super) fn inspect(file: &mut dyn SourceObject, length: u64, findings: &mut F
         cluster: 0,
         kind: 0,
         track: 0,
+        tracks: Vec::new(),
         video: None,
         pictures: 0,
         tag: Vec::new(),
@@ -153,6 +166,7 @@ impl Walk<'_> {
 
     /// A whole track was read.
     fn entry(&mut self) {
+        self.tracks.push(self.track);
         match self.kind {
             1 => {
                 self.pictures += 1;
@@ -221,7 +235,7 @@ impl Walk<'_> {
             0x22_B59C if self.bytes(e) != b"und" => {
                 self.findings.add(LeakKind::Comment, "a language", whole)
             }
-            0x63C5 => {}
+            0x63C5 if e.end - e.body <= 8 => {}
             0x45A3 => self.tag = self.bytes(e),
             0x4487 => {
                 let text = self.bytes(e);
@@ -235,7 +249,15 @@ impl Walk<'_> {
                 }
             }
             0x4282 | 0x4D80 | 0x5741 | 0x22_B59C => {}
-            id if PLAIN.contains(&id) => {}
+            id if PLAIN.contains(&id) => {
+                if e.end - e.body > most(id) {
+                    self.findings.add(
+                        LeakKind::Slack,
+                        format!("element {id:x} with more than belongs into it"),
+                        whole,
+                    );
+                }
+            }
             0x4461 => self.findings.add(LeakKind::Comment, "a date", whole),
             0x7BA9 => self.findings.add(LeakKind::Comment, "a title", whole),
             0x73A4 => self.findings.add(LeakKind::Unknown, "an identifier", whole),
@@ -250,12 +272,25 @@ impl Walk<'_> {
     }
 
     fn block(&mut self, e: &Element) {
-        let Some((track, length)) = number(self.file, e.body, false) else {
+        let head = number(self.file, e.body, false).and_then(|(track, length)| {
+            let head = bytes_at(self.file, e.body + length, 3)?;
+            (e.body + length + 3 <= e.end).then_some((track, head))
+        });
+        let Some((track, head)) = head else {
+            self.findings.add(
+                LeakKind::Malformed,
+                "a frame without a head",
+                range(e.start, e.end),
+            );
             return;
         };
-        let Some(head) = bytes_at(self.file, e.body + length, 3) else {
-            return;
-        };
+        if !self.tracks.contains(&track) {
+            self.findings.add(
+                LeakKind::HiddenPixels,
+                "a frame of a track that is not there",
+                range(e.start, e.end),
+            );
+        }
         let time = self.cluster as i64 + i64::from(i16::from_be_bytes([head[0], head[1]]));
         // Lacing puts several frames into one block.
         if head[2] & 0x06 != 0 {

@@ -9,6 +9,7 @@ mod canvas;
 mod gif;
 mod png;
 mod webp;
+pub mod wire;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -70,6 +71,8 @@ pub struct Animation {
     dropped: Vec<Dropped>,
     damage: Option<String>,
     webp: Vec<super::webp::Part>,
+    /// Its frames are decoded there, and not here.
+    elsewhere: Option<Box<dyn wire::Elsewhere>>,
 }
 
 /// Whether a file holds several pictures that are shown one after the other.
@@ -152,6 +155,7 @@ fn opened(bytes: Vec<u8>, options: &Options) -> Result<Animation, DecodeError> {
         lossless,
         damage,
         webp: parts,
+        elsewhere: None,
     })
 }
 
@@ -219,29 +223,46 @@ impl Animation {
     /// # Errors
     /// [`DecodeError`].
     pub fn frames(&self) -> Result<Frames<'_>, DecodeError> {
-        let parts: Box<dyn Parts + '_> = guarded(|| {
-            Ok(match self.format {
-                Format::Gif => Box::new(gif::Pictures::new(&self.bytes, &self.options)?) as _,
-                Format::Png => Box::new(png::Pictures::new(&self.bytes, &self.options)?) as _,
-                _ => Box::new(webp::Pictures::new(&self.bytes, &self.webp, &self.options)) as _,
-            })
-        })?;
+        let from = match &self.elsewhere {
+            Some(elsewhere) => From::Elsewhere(wire::begin(&**elsewhere, self)?),
+            None => From::Here {
+                parts: self.parts()?,
+                canvas: Canvas::new(self.size, self.depth),
+            },
+        };
         Ok(Frames {
             animation: self,
-            parts,
-            canvas: Canvas::new(self.size, self.depth),
+            from,
             given: 0,
             over: false,
             fault: None,
         })
     }
+
+    fn parts(&self) -> Result<Box<dyn Parts + '_>, DecodeError> {
+        guarded(|| {
+            Ok(match self.format {
+                Format::Gif => Box::new(gif::Pictures::new(&self.bytes, &self.options)?) as _,
+                Format::Png => Box::new(png::Pictures::new(&self.bytes, &self.options)?) as _,
+                _ => Box::new(webp::Pictures::new(&self.bytes, &self.webp, &self.options)) as _,
+            })
+        })
+    }
+}
+
+/// Where frames come from.
+enum From<'a> {
+    Here {
+        parts: Box<dyn Parts + 'a>,
+        canvas: Canvas,
+    },
+    Elsewhere(Box<dyn wire::Pieces + 'a>),
 }
 
 /// The frames of an animation.
 pub struct Frames<'a> {
     animation: &'a Animation,
-    parts: Box<dyn Parts + 'a>,
-    canvas: Canvas,
+    from: From<'a>,
     given: usize,
     over: bool,
     fault: Option<String>,
@@ -261,7 +282,16 @@ impl Frames<'_> {
     }
 
     fn step(&mut self) -> Result<Option<(Frame, Delay)>, DecodeError> {
-        let Some(part) = self.parts.next()? else {
+        let (parts, canvas) = match &mut self.from {
+            From::Here { parts, canvas } => (parts, canvas),
+            From::Elsewhere(pieces) => {
+                let step = wire::step(&mut **pieces, self.animation, self.given)?;
+                self.given += usize::from(step.0.is_some());
+                self.fault = step.1;
+                return Ok(step.0);
+            }
+        };
+        let Some(part) = parts.next()? else {
             return if self.given == self.animation.count {
                 Ok(None)
             } else {
@@ -270,9 +300,9 @@ impl Frames<'_> {
                 Err(DecodeError::Damaged(what))
             };
         };
-        self.canvas.lay(&part)?;
+        canvas.lay(&part)?;
         self.given += 1;
-        let mut pixels = self.canvas.pixels().clone();
+        let mut pixels = canvas.pixels().clone();
         if let Some(profile) = &self.animation.profile {
             // A profile that nobody can read: viewers show the numbers as they are.
             let _ = colour::to_srgb(&mut pixels, profile);

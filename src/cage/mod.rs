@@ -1,0 +1,170 @@
+//! Children that touch what strangers made, held so that they can do no harm.
+//!
+//! A decoder is the part that a hostile file takes over, if it takes over anything. So decoders run
+//! in children of the same executable, which are given bytes and give bytes and can do nothing
+//! else: no files, no network, no programs, bounded memory and time. A child that crashes, hangs or
+//! asks for what it must not is one failed input; another takes its place. `ffmpeg` and `ffprobe`
+//! are held likewise, by a child that locks itself in and then becomes them.
+//!
+//! This room knows processes, limits and the kernel; what is asked and answered is its users'
+//! business. On Linux it uses landlock, seccomp and limits, on other systems of the Unix family limits, on
+//! Windows it is a process of its own and nothing more.
+
+mod child;
+mod keeper;
+mod limits;
+#[cfg(target_os = "linux")]
+mod linux;
+mod pool;
+mod program;
+mod worker;
+
+use std::{
+    io,
+    io::Write,
+    path::Path,
+    process::{Command, ExitCode},
+    sync::OnceLock,
+    time::Duration,
+};
+
+use serde::{Deserialize, Serialize};
+
+pub use pool::{Answer, Pool};
+
+/// The first argument of a child. No option of the program has this name.
+const WORD: &str = "--in-the-cage";
+
+/// What a child that answers questions does with one: bytes in, an answer out.
+pub type Handler = dyn Fn(Vec<u8>, &mut dyn Write) -> io::Result<()>;
+
+/// Proof that this executable becomes a caged child when it is started as one.
+#[derive(Debug, Clone, Copy)]
+pub struct Launcher(());
+
+/// To be called first in `main`: where this process was started as a caged child, it does what
+/// that child is there for and gives the code to exit with.
+///
+/// # Errors
+/// The exit code of a child.
+pub fn enter(handler: &Handler) -> Result<Launcher, ExitCode> {
+    let mut args = std::env::args_os().skip(1);
+    if args.next().is_none_or(|a| a != WORD) {
+        return Ok(Launcher(()));
+    }
+    Err(match args.next() {
+        Some(kind) if kind == "worker" => child::work(handler),
+        Some(kind) if kind == "run" => program::become_it(args),
+        _ => ExitCode::from(2),
+    })
+}
+
+/// Whether other programs are held too, and how they are started then. One for the whole process, as
+/// what starts them is deep inside rooms that know nothing of it.
+static PROGRAMS: OnceLock<Launcher> = OnceLock::new();
+
+/// From now on all programs that this process starts are held as well.
+pub fn hold_programs(launcher: Launcher) {
+    PROGRAMS.get_or_init(|| launcher);
+}
+
+/// A command that runs `program`, in the cage where [`hold_programs`] was called.
+///
+/// # Errors
+/// When this executable can't be found.
+pub fn command(program: &Path) -> io::Result<Command> {
+    match PROGRAMS.get() {
+        Some(launcher) => launcher.command(program),
+        None => Ok(Command::new(program)),
+    }
+}
+
+/// Why a child gave no answer. The text says what is wrong and what to do.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum CageError {
+    /// It can't be started.
+    #[error("the sandbox can't be started ({0}); use --no-sandbox if you trust the files")]
+    Start(String),
+    /// It ended.
+    #[error(
+        "broke its decoder ({0}), as damaged and hostile files do; get a sound copy, or convert it with another program"
+    )]
+    Ended(String),
+    /// It went on for too long.
+    #[error(
+        "kept its decoder busy for more than {0} s, as hostile files do; convert it with another program"
+    )]
+    Slow(u64),
+    /// What it gave is no answer.
+    #[error(
+        "its decoder gave what makes no sense ({0}), as damaged and hostile files may do; convert it with another program"
+    )]
+    Answer(String),
+}
+
+/// What one question may cost.
+#[derive(Debug, Clone, Copy)]
+pub struct Allowance {
+    /// Bytes of address space beyond what an idle child has.
+    pub memory: u64,
+    /// Of work, in whole seconds.
+    pub time: Duration,
+    /// By the clock, as a child may be kept from working.
+    pub patience: Duration,
+}
+
+/// What holds a child.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Strength {
+    /// Limits of memory, time, files.
+    pub limits: bool,
+    /// Landlock: nothing of the file system.
+    pub landlock: bool,
+    /// Seccomp: few system calls.
+    pub seccomp: bool,
+}
+
+impl Strength {
+    /// What this system lacks, by name; `None` where nothing is missing.
+    #[must_use]
+    pub fn missing(&self) -> Option<String> {
+        let all = [
+            (self.landlock, "landlock"),
+            (self.seccomp, "seccomp"),
+            (self.limits, "limits"),
+        ];
+        join(all.iter().filter(|(has, _)| !has).map(|(_, name)| *name))
+    }
+}
+
+impl std::fmt::Display for Strength {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let all = [
+            (true, "a process of its own"),
+            (self.limits, "limits of memory, time and files"),
+            (self.landlock, "landlock"),
+            (self.seccomp, "seccomp"),
+        ];
+        let held = join(all.iter().filter(|(has, _)| *has).map(|(_, name)| *name));
+        f.write_str(&held.unwrap_or_default())?;
+        match self.missing() {
+            Some(missing) => write!(f, "; this system has no {missing}"),
+            None => Ok(()),
+        }
+    }
+}
+
+fn join<'a>(names: impl Iterator<Item = &'a str>) -> Option<String> {
+    let names: Vec<&str> = names.collect();
+    (!names.is_empty()).then(|| names.join(", "))
+}
+
+/// This executable, even where another one has taken its name meanwhile.
+fn own_executable() -> io::Result<std::path::PathBuf> {
+    if cfg!(target_os = "linux") {
+        Ok("/proc/self/exe".into())
+    } else {
+        std::env::current_exe()
+    }
+}

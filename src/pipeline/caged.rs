@@ -1,0 +1,178 @@
+//! Decoders in the cage: what the child does, and how it is asked.
+
+use std::{
+    io::{self, Read},
+    process::ExitCode,
+    sync::Arc,
+    time::Duration,
+};
+
+use crate::{
+    cage::{self, Allowance, Answer, CageError, Launcher, Pool, Strength},
+    decode::{self, DecodeError, Kind, Options, Photo, animation, wire},
+};
+
+/// To be called first in the `main` of a program that wants its decoders in children: those
+/// children are the same program, and end here.
+///
+/// # Errors
+/// The code to exit with, in a child.
+pub fn enter_cage() -> Result<Launcher, ExitCode> {
+    cage::enter(&|question, answer| {
+        // One thread: there are as many children as there are cores, and none may start others.
+        let pool = rayon::ThreadPoolBuilder::new()
+            .num_threads(1)
+            .use_current_thread();
+        let _ = pool.build_global();
+        let result = match wire::question(&question) {
+            Some((options, true, file)) => {
+                // The animation keeps the file itself.
+                let (file, options) = (file.to_vec(), options);
+                drop(question);
+                return animation::wire::send(file, &options, answer);
+            }
+            Some((options, false, file)) => decode::photo(file, &options),
+            None => Err(DecodeError::Empty),
+        };
+        drop(question);
+        wire::send(&result, answer)
+    })
+}
+
+/// Decoders in children of this program.
+#[derive(Debug)]
+pub struct Caged {
+    pool: Arc<Pool>,
+}
+
+/// Seconds that any picture may take.
+const TIME: Duration = Duration::from_secs(20);
+/// Bytes of decoded pixels a second that the slowest decoder gives at least; measured are 15 MiB
+/// a second for TIFF with LZW in a build that is hardly optimised.
+const PACE: u64 = 4 << 20;
+/// Bytes that a decoder may hold, per byte of its decoded pixels: the pixels, coefficients of two
+/// bytes, and a converted or turned copy.
+const COPIES: u64 = 5;
+
+/// Bytes that decoding so many bytes of pixels from so many of a file may take.
+const fn memory(pixels: u64, options: &Options, file: u64) -> u64 {
+    pixels
+        .saturating_mul(COPIES)
+        .saturating_add(file.saturating_mul(2))
+        .saturating_add(options.max_metadata)
+}
+
+impl Caged {
+    /// Starts the first child, and holds `ffmpeg` from now on. `options`: those of which no question
+    /// asks for more.
+    ///
+    /// # Errors
+    /// [`CageError::Start`].
+    pub fn new(launcher: Launcher, options: &Options) -> Result<Self, CageError> {
+        let most = memory(options.max_memory, options, options.max_memory);
+        let pool = Arc::new(Pool::new(launcher, most)?);
+        cage::hold_programs(launcher);
+        Ok(Self { pool })
+    }
+
+    /// What holds the children on this system.
+    #[must_use]
+    pub fn strength(&self) -> Strength {
+        self.pool.strength()
+    }
+
+    /// Decodes a photo, as [`decode::photo`] does.
+    ///
+    /// # Errors
+    /// When the decoder came to no answer; within, as [`decode::photo`].
+    pub fn photo(
+        &self,
+        bytes: &[u8],
+        options: &Options,
+    ) -> Result<Result<Photo, DecodeError>, CageError> {
+        let kind = decode::sniff(&bytes[..bytes.len().min(decode::HEAD)]);
+        if matches!(kind, Kind::Heif(_)) {
+            // Boxes are read here, in safe Rust; what decodes the pictures is `ffmpeg`, held itself,
+            // which a child that may start nothing could not ask.
+            return Ok(decode::photo(bytes, options));
+        }
+        // What the header does not promise may be as much as is allowed; pages add up.
+        let promised =
+            decode::dimensions(bytes).filter(|_| kind != Kind::Photo(crate::Format::Tiff));
+        let pixels = promised.map_or(options.max_memory, |(w, h, size)| {
+            u64::from(w)
+                .saturating_mul(u64::from(h))
+                .saturating_mul(u64::from(size))
+                .min(options.max_memory)
+        });
+        let time = TIME + Duration::from_secs(pixels / PACE);
+        let allowance = Allowance {
+            memory: memory(pixels, options, bytes.len() as u64),
+            time,
+            patience: 3 * time,
+        };
+        let head = wire::options_to_bytes(options, false);
+        self.pool.ask(&[&head, bytes], allowance, true, |answer| {
+            wire::receive(answer, options, bytes.len())
+        })
+    }
+
+    /// Looks at an animation, as [`animation::open`] does; its frames are decoded in children too.
+    ///
+    /// # Errors
+    /// As [`animation::open`].
+    pub fn animation(
+        &self,
+        bytes: Vec<u8>,
+        options: &Options,
+    ) -> Result<animation::Animation, DecodeError> {
+        let moving = Moving {
+            pool: Arc::clone(&self.pool),
+            head: wire::options_to_bytes(options, true),
+            allowance: Allowance {
+                memory: memory(options.max_memory, options, bytes.len() as u64),
+                time: FILM,
+                patience: 3 * TIME,
+            },
+            bytes,
+        };
+        animation::wire::from_elsewhere(Box::new(moving), options)
+    }
+}
+
+/// Seconds of work that all frames of an animation may take together.
+const FILM: Duration = Duration::from_secs(3600);
+
+/// An animation that children decode, from the first frame on each time it is asked for.
+#[derive(Debug)]
+struct Moving {
+    pool: Arc<Pool>,
+    head: [u8; 19],
+    allowance: Allowance,
+    bytes: Vec<u8>,
+}
+
+impl animation::wire::Elsewhere for Moving {
+    fn begin(&self) -> Result<Box<dyn animation::wire::Pieces + '_>, DecodeError> {
+        let question = [&self.head[..], &self.bytes];
+        let answer = self.pool.begin(&question, self.allowance).map_err(caged)?;
+        Ok(Box::new(Frames(answer)))
+    }
+}
+
+/// The answer, as frames are taken from it. Its child is ended with it: not every one is read to
+/// its end.
+struct Frames<'a>(Answer<'a>);
+
+impl animation::wire::Pieces for Frames<'_> {
+    fn piece(
+        &mut self,
+        read: &mut dyn FnMut(&mut dyn Read) -> io::Result<()>,
+    ) -> Result<(), DecodeError> {
+        self.0.part(|from| read(from)).map_err(caged)
+    }
+}
+
+fn caged(error: CageError) -> DecodeError {
+    DecodeError::Caged(error.to_string())
+}
