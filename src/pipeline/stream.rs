@@ -45,6 +45,9 @@ fn ahead(options: &track::Options) -> f64 {
     f64::from(options.gap + options.hold)
 }
 
+/// A picture, if it is to be covered, and what is to be searched of it; `None` at the end.
+type Next = Result<Option<(Option<Planes>, Look)>, StreamError>;
+
 /// One picture as the tracker knows it.
 struct Moment {
     time: f64,
@@ -477,8 +480,7 @@ impl Shop<'_> {
                 }
             });
             // Moved in, so that a failure below also ends the thread above.
-            let receive: mpsc::Receiver<Result<Option<(Option<Planes>, Look)>, StreamError>> =
-                receive;
+            let receive: mpsc::Receiver<Next> = receive;
             let batch = 2 * self.settings.workers.max(1);
             loop {
                 let (mut looks, mut over) = (Vec::new(), false);

@@ -108,6 +108,9 @@ pub(super) fn inspect(
     if times.is_empty() {
         findings.add(LeakKind::Malformed, "no picture", 0..0);
     }
+    if times.len() == 1 && plays.is_some() {
+        findings.add(LeakKind::Unknown, "rounds of one picture", 0..0);
+    }
     if control.is_some() {
         findings.add(LeakKind::Unknown, "a control without a picture", 0..0);
     }

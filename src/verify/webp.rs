@@ -68,7 +68,7 @@ fn animation(
 ) -> Option<(u32, u32)> {
     let (Some(extended), Some(control)) = (&chunks.extended, &chunks.control) else {
         findings.add(
-            LeakKind::Malformed,
+            LeakKind::SecondPicture,
             "an animation without its control",
             0..0,
         );
@@ -78,8 +78,8 @@ fn animation(
     let header = &bytes[extended.clone()];
     if header.len() != 10 || header[0] & !(ALPHA | ANIMATION) != 0 || header[0] & ANIMATION == 0 {
         findings.add(
-            LeakKind::Unknown,
-            "a header that says more than an animation",
+            LeakKind::SecondPicture,
+            "a header that says other things than an animation",
             extended.clone(),
         );
         return None;

@@ -32,6 +32,8 @@ impl Writer {
         let (width, height) = sides(plan.size, Format::Gif, u32::from(u16::MAX))?;
         let mut encoder = Encoder::new(Vec::new(), width, height, &[]).map_err(failed)?;
         let repeat = match plan.plays {
+            // Nothing comes round where nothing moves.
+            _ if plan.frames == 1 => Repeat::Finite(0),
             0 => Repeat::Infinite,
             plays => Repeat::Finite(u16::try_from(plays - 1).unwrap_or(u16::MAX)),
         };
