@@ -278,6 +278,29 @@ fn a_reduced_copy_in_a_tiff_is_dropped_and_a_page_is_not() {
     assert_eq!(photo.frame.into_pixels(), pixels);
 }
 
+#[test]
+fn masks_and_pictures_below_a_page_are_dropped_and_named() {
+    let pixels = DynamicImage::ImageLuma8(image::GrayImage::from_pixel(9, 9, image::Luma([7])));
+    let one = written(&pixels, Format::Tiff, &EXACT);
+    let place = u32::from_le_bytes(one[4..8].try_into().unwrap()) as usize;
+    let directory = one[place..].to_vec();
+    // Tag 330 leads to a further directory, here to the old copy of its own.
+    let hidden = tiff_with(&one, 330, place as u16);
+    let found = photo(&hidden, &Options::default()).unwrap();
+    assert!(found.dropped.iter().any(|d| d.kind == "hidden pictures"));
+    assert!(found.further.is_empty());
+    let count = u16::from_le_bytes([directory[0], directory[1]]);
+    let mut mask = one.clone();
+    let end = place + 2 + 12 * usize::from(count);
+    mask[end..end + 4].copy_from_slice(&(one.len() as u32).to_le_bytes());
+    mask.extend((count + 1).to_le_bytes());
+    mask.extend([254, 0, 4, 0, 1, 0, 0, 0, 4, 0, 0, 0]);
+    mask.extend(&directory[2..]);
+    let found = photo(&mask, &Options::default()).unwrap();
+    assert!(found.dropped.iter().any(|d| d.kind == "masks"));
+    assert!(found.further.is_empty());
+}
+
 /// A TIFF as other programs write them: not compressed, one strip.
 fn plain_tiff(tags: &[(u16, u16, Vec<u8>)], data: &[u8]) -> Vec<u8> {
     let mut out = b"II*\0\0\0\0\0".to_vec();

@@ -168,7 +168,7 @@ impl Heif {
         let mut config = vec![1; 16];
         config.extend([
             0xFC | chroma,
-            0xF8 | u8::from(deep) * 2,
+            0xF8 | (u8::from(deep) * 2),
             0xF8,
             0,
             0,

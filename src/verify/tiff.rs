@@ -94,7 +94,9 @@ pub(super) fn inspect(
         bytes,
         little: bytes.starts_with(SIGNATURES[0]),
     };
-    let mut parts = vec![0..8];
+    let mut parts = Vec::new();
+    // Signature and the place of the first directory.
+    parts.push(0..8);
     let mut sizes = Vec::new();
     let mut seen = HashSet::new();
     let mut next = reader.number(4, 4);

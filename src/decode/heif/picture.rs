@@ -2,7 +2,7 @@
 
 use std::io::Read;
 
-use image::{ColorType, DynamicImage, GenericImage, ImageBuffer};
+use image::{ColorType, DynamicImage};
 
 use super::{
     super::{DecodeError, Options, pixels_from},
@@ -30,6 +30,13 @@ pub(super) fn failed(error: StreamError) -> DecodeError {
         StreamError::Missing(_) => DecodeError::Needs,
         other => DecodeError::Damaged(format!("ffmpeg says: {other}")),
     }
+}
+
+/// Pictures as they come out of the decoder, one behind the other.
+struct Decoded {
+    data: Vec<u8>,
+    size: (u32, u32),
+    color: ColorType,
 }
 
 /// What is needed to read pictures.
@@ -81,12 +88,13 @@ impl Reader<'_> {
         if size.0 > MOST_SIDE || size.1 > MOST_SIDE {
             return Err(rare(format!("{} × {} pixels", size.0, size.1)));
         }
-        self.options.allow(size.0, size.1, 6)?;
+        let a_pixel = if grey { 1 } else { 3 };
+        self.options.allow(size.0, size.1, a_pixel)?;
         match &item.kind {
             b"grid" => self.grid(item, grey, used),
             b"hvc1" | b"hev1" | b"av01" => {
-                let mut one = self.decoded(&[item], grey, self.colours(item)?)?;
-                one.pop().ok_or_else(broken)
+                let one = self.decoded(&[item], grey, self.colours(item)?)?;
+                pixels_from(one.size.0, one.size.1, one.color, one.data)
             }
             other => Err(rare(format!("{}", other.escape_ascii()))),
         }
@@ -145,7 +153,7 @@ impl Reader<'_> {
         items: &[&Item],
         grey: bool,
         (matrix, full): (Option<&'static str>, Option<bool>),
-    ) -> Result<Vec<DynamicImage>, DecodeError> {
+    ) -> Result<Decoded, DecodeError> {
         let first = *items.first().ok_or_else(broken)?;
         let config = self.config(first)?;
         let size = self.file.size(self.bytes, first).ok_or_else(broken)?;
@@ -185,7 +193,7 @@ impl Reader<'_> {
         stream: Vec<u8>,
         count: usize,
         wanted: &Wanted,
-    ) -> Result<Vec<DynamicImage>, DecodeError> {
+    ) -> Result<Decoded, DecodeError> {
         let (width, height) = wanted.size;
         let one = u64::from(width) * u64::from(height) * u64::from(wanted.color.bytes_per_pixel());
         let all = one.saturating_mul(count as u64);
@@ -216,9 +224,11 @@ impl Reader<'_> {
                 "its coded pictures are not as many or as large as it says".into(),
             ));
         }
-        data.chunks_exact(usize::try_from(one).map_err(|_| broken())?)
-            .map(|part| pixels_from(width, height, wanted.color, part.to_vec()))
-            .collect()
+        Ok(Decoded {
+            data,
+            size: wanted.size,
+            color: wanted.color,
+        })
     }
 
     fn grid(
@@ -274,7 +284,9 @@ impl Reader<'_> {
         };
         let tiles = self.decoded(&tiles, grey, colours)?;
         let places = (0..rows).flat_map(|r| (0..columns).map(move |c| (c * w, r * h)));
-        assembled((width, height), tiles.into_iter().zip(places))
+        let a_pixel = u64::from(tiles.color.bytes_per_pixel());
+        self.options.allow(width, height, a_pixel)?;
+        assembled((width, height), &tiles, places)
     }
 }
 
@@ -313,29 +325,22 @@ impl Wanted {
 /// Tiles at their places; what reaches beyond the picture is cut.
 fn assembled(
     (width, height): (u32, u32),
-    tiles: impl Iterator<Item = (DynamicImage, (u32, u32))>,
+    tiles: &Decoded,
+    places: impl Iterator<Item = (u32, u32)>,
 ) -> Result<DynamicImage, DecodeError> {
-    use DynamicImage as D;
-    let mut tiles = tiles.peekable();
-    let mut whole = match tiles.peek().map(|t| t.0.color()) {
-        Some(ColorType::L8) => D::ImageLuma8(ImageBuffer::new(width, height)),
-        Some(ColorType::L16) => D::ImageLuma16(ImageBuffer::new(width, height)),
-        Some(ColorType::Rgb8) => D::ImageRgb8(ImageBuffer::new(width, height)),
-        _ => D::ImageRgb16(ImageBuffer::new(width, height)),
-    };
-    for (tile, (x, y)) in tiles {
-        let (w, h) = (tile.width().min(width - x), tile.height().min(height - y));
-        let part = tile.crop_imm(0, 0, w, h);
-        let put = match (&mut whole, &part) {
-            (D::ImageLuma8(to), D::ImageLuma8(from)) => to.copy_from(from, x, y),
-            (D::ImageLuma16(to), D::ImageLuma16(from)) => to.copy_from(from, x, y),
-            (D::ImageRgb8(to), D::ImageRgb8(from)) => to.copy_from(from, x, y),
-            (D::ImageRgb16(to), D::ImageRgb16(from)) => to.copy_from(from, x, y),
-            _ => return Err(broken()),
-        };
-        put.map_err(|_| broken())?;
+    let pixel = usize::from(tiles.color.bytes_per_pixel());
+    let (w, h) = (tiles.size.0 as usize, tiles.size.1 as usize);
+    let row = width as usize * pixel;
+    let mut whole = vec![0; row * height as usize];
+    for (tile, (x, y)) in tiles.data.chunks_exact(w * h * pixel).zip(places) {
+        let (x, y) = (x as usize, y as usize);
+        let length = w.min(width as usize - x) * pixel;
+        let lines = whole[y * row..].chunks_exact_mut(row);
+        for (line, part) in lines.zip(tile.chunks_exact(w * pixel)) {
+            line[x * pixel..x * pixel + length].copy_from_slice(&part[..length]);
+        }
     }
-    Ok(whole)
+    pixels_from(width, height, tiles.color, whole)
 }
 
 /// Puts transparency into a picture.
