@@ -73,7 +73,7 @@ pub struct Cover {
     /// Share of the usual noise in blur and pixelate, 0 to 1; below 1 is weak
     #[arg(long, value_name = "SHARE", default_value_t = 1.0, value_parser = score, hide = true)]
     pub noise: f32,
-    /// Search covered photos again at half size: quick, or off
+    /// Search covered photos again: quick, thorough (takes 3 times as long) or off
     #[arg(
         long,
         value_enum,
@@ -299,6 +299,7 @@ pub enum EffectName {
 #[derive(ValueEnum, Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RecheckName {
     Quick,
+    Thorough,
     Off,
 }
 
