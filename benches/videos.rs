@@ -191,6 +191,7 @@ fn whole(detector: &Detector, path: &Path, to: &Path) {
         },
         workers: std::thread::available_parallelism().map_or(1, usize::from),
         memory: 1 << 30,
+        cage: None,
     };
     let summary = unface::run(&settings, &Silent).unwrap();
     assert_eq!(summary.done, 1);

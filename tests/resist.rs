@@ -16,6 +16,7 @@ use unface::{
     decode::{self, from_upright_pixels},
     detect::{
         self, DetectError, Detector,
+        again::Looks,
         family::Family,
         model::{Channels, Model, Spec},
         rule::Rule,
@@ -222,6 +223,7 @@ fn run(recheck: Option<Recheck>, effect: Effect) -> (Record, DynamicImage, unfac
 #[test]
 fn a_face_that_only_the_second_look_sees_is_covered_and_a_doubtful_one_is_named() {
     let recheck = Recheck {
+        looks: Looks::Half,
         rule: Rule::flat(0.5),
         uncertain: Rule::flat(0.2),
     };

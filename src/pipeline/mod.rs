@@ -100,6 +100,8 @@ pub enum Task {
 /// How a covered picture is searched again for faces that are still to be seen.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Recheck {
+    /// How much is done.
+    pub looks: detect::again::Looks,
     /// What counts as a face then, by heights in the picture: it is covered too.
     pub rule: detect::rule::Rule,
     /// What is named for a person to look at.

@@ -68,7 +68,12 @@ impl Noise {
 
     /// A number from `-most` to `most`, as strong as the noise is.
     pub(super) fn sway(&mut self, most: f32) -> f32 {
-        (2.0 * self.unit() - 1.0) * most * self.strength
+        self.even(most) * self.strength
+    }
+
+    /// A number from `-most` to `most`.
+    pub(super) fn even(&mut self, most: f32) -> f32 {
+        (2.0 * self.unit() - 1.0) * most
     }
 
     /// A number from 0 to 1, 1 excluded.

@@ -1,8 +1,9 @@
 //! Makes the fine pattern fainter that a camera's sensor leaves in all its pictures.
 //!
 //! Three steps, each of which takes something of it: what looks like noise is smoothed, the picture is
-//! drawn anew a little larger and off the grid by amounts that nobody knows, and noise of another
-//! origin is laid on top. It makes linking pictures by their sensor harder, not impossible: the
+//! drawn anew a little larger and bent by amounts that nobody knows, and noise of another
+//! origin is laid on top. Bent, because somebody who tries all zooms finds the pattern again in three of
+//! four pictures that are zoomed only. It makes linking pictures by their sensor harder, not impossible: the
 //! measured effect is in benches/attack.
 
 use image::DynamicImage;
@@ -17,8 +18,10 @@ const ALIKE: f32 = 10.0 / 255.0;
 const NEAR: i64 = 2;
 /// How much larger the picture is drawn, at least and at most.
 const ZOOM: (f32, f32) = (1.006, 1.024);
-/// How far it is moved, at most, to either side, in pixels.
-const SHIFT: f32 = 1.0;
+/// How far each node of a net is moved, at most, to either side, in pixels; what lies between is drawn along.
+const SHIFT: f32 = 2.0;
+/// Pixels between two nodes. Less than what a pattern needs to be recognised by, more than what shows.
+const NET: usize = 64;
 /// Fresh noise, to either side at most, as a share of full brightness.
 const GRAIN: f32 = 6.0 / 255.0;
 
@@ -51,8 +54,11 @@ fn all<T: Sample>(
     let colours = if channels < 3 { 1 } else { 3 };
     let smooth = smoothed(data, (width, height), channels, colours);
     let between = |(from, to): (f32, f32), at: f32| from + (to - from) * (at + 1.0) / 2.0;
-    let zoom = between(ZOOM, noise.sway(1.0));
-    let shift = [noise.sway(SHIFT), noise.sway(SHIFT)];
+    let zoom = between(ZOOM, noise.even(1.0));
+    let (across, down) = (width.div_ceil(NET) + 1, height.div_ceil(NET) + 1);
+    let net: Vec<[f32; 2]> = (0..across * down)
+        .map(|_| [noise.even(SHIFT), noise.even(SHIFT)])
+        .collect();
     let place = |i: usize, full: usize, shift: f32| {
         let middle = full as f32 / 2.0;
         let at = (i as f32 + 0.5 - middle) / zoom + middle - 0.5 + shift;
@@ -60,11 +66,21 @@ fn all<T: Sample>(
         let before = at as usize;
         (before, (before + 1).min(full - 1), at - before as f32)
     };
-    let columns: Vec<_> = (0..width).map(|x| place(x, width, shift[0])).collect();
     let drawn = data.par_chunks_exact_mut(width * channels).enumerate();
     drawn.for_each(|(y, row)| {
-        let (top, bottom, down) = place(y, height, shift[1]);
-        for (pixel, &(left, right, across)) in row.chunks_exact_mut(channels).zip(&columns) {
+        // The net's nodes above and below, for this row.
+        let (node, part) = (y / NET, (y % NET) as f32 / NET as f32);
+        let nodes: Vec<[f32; 2]> = (0..across)
+            .map(|n| {
+                let (a, b) = (net[node * across + n], net[(node + 1) * across + n]);
+                std::array::from_fn(|i| a[i] + (b[i] - a[i]) * part)
+            })
+            .collect();
+        for (x, pixel) in row.chunks_exact_mut(channels).enumerate() {
+            let (a, b) = (nodes[x / NET], nodes[x / NET + 1]);
+            let part = (x % NET) as f32 / NET as f32;
+            let (left, right, across) = place(x, width, a[0] + (b[0] - a[0]) * part);
+            let (top, bottom, down) = place(y, height, a[1] + (b[1] - a[1]) * part);
             let at =
                 |x: usize, y: usize, c: usize| smooth[(y * width + x) * channels + c].to_unit();
             for (c, sample) in pixel.iter_mut().enumerate() {
