@@ -9,15 +9,13 @@ use super::{exit::Exit, messages};
 
 const USAGE: &str = "unface [OPTIONS] INPUT...\n       unface detect [OPTIONS] INPUT...\n       unface verify [OPTIONS] FILE...";
 const AFTER: &str = "\
-erase, fill and image keep nothing of a face; blur and pixelate keep a trace: of 38 people an attacker
-with other photos of them named 4 to 5 of 100 right, where a guess names 3. Publish one cover only.
 Faces are missed sometimes: look at every picture before you post it. Clothes, tattoos, places and
-voices identify people too. `unface detect --help` is about finding faces without covering them,
-`unface verify --help` about what files hold besides pixels.";
+voices identify people too. `unface --help-all` lists every option, `unface detect --help` is about
+finding faces without covering them, `unface verify --help` about what files hold besides pixels.";
 
-/// Makes people in photos unrecognisable and strips everything else from the files.
+/// Makes people in photos and videos unrecognisable and strips everything else from the files.
 #[derive(Parser, Debug)]
-#[command(name = "unface", version, disable_version_flag = true, override_usage = USAGE, after_help = AFTER, max_term_width = 100)]
+#[command(name = "unface", version, disable_version_flag = true, disable_help_flag = true, override_usage = USAGE, after_help = AFTER, max_term_width = 100)]
 pub struct Cover {
     #[command(flatten)]
     pub inputs: Inputs,
@@ -29,7 +27,7 @@ pub struct Cover {
     #[arg(long, value_name = "FORMAT", help_heading = "Output")]
     pub format: Option<Format>,
     /// Quality of JPEG, AVIF and lossy WebP, 1 to 100
-    #[arg(long, value_name = "N", default_value_t = unface::encode::DEFAULT_QUALITY, value_parser = clap::value_parser!(u8).range(1..=100), help_heading = "Output")]
+    #[arg(long, value_name = "N", default_value_t = unface::encode::DEFAULT_QUALITY, value_parser = clap::value_parser!(u8).range(1..=100), hide_short_help = true, help_heading = "Output")]
     pub quality: u8,
     /// keep, or neutral: names and times that tell nothing
     #[arg(
@@ -38,6 +36,7 @@ pub struct Cover {
         value_name = "HOW",
         default_value = "keep",
         hide_possible_values = true,
+        hide_short_help = true,
         help_heading = "Output"
     )]
     pub names: Names,
@@ -67,7 +66,7 @@ pub struct Cover {
     )]
     pub effect: Option<EffectName>,
     /// Averages across a face that blur and pixelate keep; 3 to 6 are weak
-    #[arg(long, value_name = "N", default_value_t = unface::redact::effect::DEFAULT_CELLS, value_parser = clap::value_parser!(u32).range(1..=6), help_heading = "Covering")]
+    #[arg(long, value_name = "N", default_value_t = unface::redact::effect::DEFAULT_CELLS, value_parser = clap::value_parser!(u32).range(1..=6), hide_short_help = true, help_heading = "Covering")]
     pub cells: u32,
     /// Let blur and pixelate keep more than a trace
     #[arg(long, hide = true, help_heading = "Covering")]
@@ -82,20 +81,26 @@ pub struct Cover {
         value_name = "HOW",
         default_value = "quick",
         hide_possible_values = true,
+        hide_short_help = true,
         help_heading = "Finding"
     )]
     pub recheck: RecheckName,
     /// Make the pattern of the camera's sensor fainter, in photos
-    #[arg(long, help_heading = "Covering")]
+    #[arg(long, hide_short_help = true, help_heading = "Covering")]
     pub scramble: bool,
     /// Colour of fill, and behind --image
-    #[arg(long, value_name = "RRGGBB", default_value = "000000", value_parser = color, help_heading = "Covering")]
+    #[arg(long, value_name = "RRGGBB", default_value = "000000", value_parser = color, hide_short_help = true, help_heading = "Covering")]
     pub color: [u8; 3],
     /// Picture to put over faces
-    #[arg(long, value_name = "FILE", help_heading = "Covering")]
+    #[arg(
+        long,
+        value_name = "FILE",
+        hide_short_help = true,
+        help_heading = "Covering"
+    )]
     pub image: Option<PathBuf>,
     /// Size of what is covered, times the face, 1.3 to 5
-    #[arg(long, value_name = "FACTOR", default_value_t = unface::redact::LEAST_REGION, help_heading = "Covering")]
+    #[arg(long, value_name = "FACTOR", default_value_t = unface::redact::LEAST_REGION, hide_short_help = true, help_heading = "Covering")]
     pub region: f32,
     /// Cover one more place, in pixels of the upright picture; repeatable
     #[arg(long, value_name = "X,Y,W,H", value_parser = place, allow_hyphen_values = true, help_heading = "Covering")]
@@ -113,7 +118,7 @@ pub struct Cover {
     )]
     pub audio: unface::sound::Audio,
     /// Silence this stretch, in seconds or [H:]M:S; repeatable
-    #[arg(long, value_name = "FROM-TO", value_parser = stretch, help_heading = "Videos")]
+    #[arg(long, value_name = "FROM-TO", value_parser = stretch, hide_short_help = true, help_heading = "Videos")]
     pub mute: Vec<(f64, f64)>,
     /// h264, hevc, av1 or vp9 [default: h264; hevc for 10 bits; vp9 for WebM]
     #[arg(
@@ -121,20 +126,26 @@ pub struct Cover {
         value_enum,
         value_name = "CODEC",
         hide_possible_values = true,
+        hide_short_help = true,
         help_heading = "Videos"
     )]
     pub codec: Option<CodecName>,
     /// Cover the clips of motion photos too, as NAME.mp4 [default: drop them]
-    #[arg(long, conflicts_with = "boxes", help_heading = "Videos")]
+    #[arg(
+        long,
+        conflicts_with = "boxes",
+        hide_short_help = true,
+        help_heading = "Videos"
+    )]
     pub keep_motion: bool,
     /// Quality of videos, lower is better [default: 20 for h264]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(0..=63), help_heading = "Videos")]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(0..=63), hide_short_help = true, help_heading = "Videos")]
     pub crf: Option<u8>,
     /// Bring high dynamic range (PQ, HLG) to usual colours (BT.709)
-    #[arg(long, help_heading = "Videos")]
+    #[arg(long, hide_short_help = true, help_heading = "Videos")]
     pub tone_map: bool,
     /// Speed of the video encoder, by its own names [default: medium for h264]
-    #[arg(long, value_name = "NAME", value_parser = preset, help_heading = "Videos")]
+    #[arg(long, value_name = "NAME", value_parser = preset, hide_short_help = true, help_heading = "Videos")]
     pub preset: Option<String>,
 
     #[command(flatten)]
@@ -142,8 +153,14 @@ pub struct Cover {
     #[command(flatten)]
     pub reading: Reading,
 
+    /// Print this
+    #[arg(short, long, action = clap::ArgAction::HelpShort, help_heading = "Other")]
+    pub help: Option<bool>,
+    /// Print every option
+    #[arg(long, action = clap::ArgAction::HelpLong, help_heading = "Other")]
+    pub help_all: Option<bool>,
     /// Print the licences of all parts
-    #[arg(long, help_heading = "Other")]
+    #[arg(long, hide_short_help = true, help_heading = "Other")]
     pub licenses: bool,
     /// Print the version; with --verbose model, runtime, effects and limits
     #[arg(short = 'V', long, help_heading = "Other")]
@@ -213,6 +230,7 @@ pub struct Colour {
         value_name = "WHEN",
         default_value = "auto",
         hide_possible_values = true,
+        hide_short_help = true,
         help_heading = "Other"
     )]
     pub color_output: When,
@@ -246,6 +264,7 @@ pub struct Inputs {
         long,
         value_name = "FILE|-",
         conflicts_with = "files_from",
+        hide_short_help = true,
         help_heading = "Input"
     )]
     pub files_from0: Option<PathBuf>,
@@ -253,7 +272,7 @@ pub struct Inputs {
     #[arg(long, conflicts_with_all = ["files_from", "files_from0"], help_heading = "Input")]
     pub sequence: bool,
     /// Frames a second of --sequence, as people move by them
-    #[arg(long, value_name = "FPS", requires = "sequence", default_value_t = 25.0, value_parser = rate, help_heading = "Input")]
+    #[arg(long, value_name = "FPS", requires = "sequence", default_value_t = 25.0, value_parser = rate, hide_short_help = true, help_heading = "Input")]
     pub rate: f64,
 }
 
@@ -263,38 +282,53 @@ pub struct Finding {
     #[arg(long, value_name = "LEVEL", help_heading = "Finding")]
     pub sensitivity: Option<Sensitivity>,
     /// Least score for every size, 0 to 1, instead of --sensitivity
-    #[arg(long, value_name = "SCORE", conflicts_with = "sensitivity", value_parser = score, help_heading = "Finding")]
+    #[arg(long, value_name = "SCORE", conflicts_with = "sensitivity", value_parser = score, hide_short_help = true, help_heading = "Finding")]
     pub threshold: Option<f32>,
     /// Pass over faces lower than this
-    #[arg(long, value_name = "PIXELS", default_value_t = unface::detect::MIN_FACE, value_parser = pixels, help_heading = "Finding")]
+    #[arg(long, value_name = "PIXELS", default_value_t = unface::detect::MIN_FACE, value_parser = pixels, hide_short_help = true, help_heading = "Finding")]
     pub min_face: f32,
     /// Another CenterFace, YuNet, UltraFace or SCRFD detector
-    #[arg(long, value_name = "FILE", help_heading = "Finding")]
+    #[arg(
+        long,
+        value_name = "FILE",
+        hide_short_help = true,
+        help_heading = "Finding"
+    )]
     pub model: Option<PathBuf>,
     /// The ONNX Runtime library
-    #[arg(long, value_name = "FILE", help_heading = "Finding")]
+    #[arg(
+        long,
+        value_name = "FILE",
+        hide_short_help = true,
+        help_heading = "Finding"
+    )]
     pub onnxruntime: Option<PathBuf>,
 }
 
 #[derive(Args, Debug)]
 pub struct Reading {
     /// Take what is there of damaged pictures
-    #[arg(long, help_heading = "Reading")]
+    #[arg(long, hide_short_help = true, help_heading = "Reading")]
     pub allow_damaged: bool,
     /// EXIF orientation, 1 to 8, instead of what the files say
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=8), help_heading = "Reading")]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=8), hide_short_help = true, help_heading = "Reading")]
     pub orientation: Option<u8>,
     /// Largest decoded picture in MiB
-    #[arg(long, value_name = "MIB", default_value_t = 512, value_parser = clap::value_parser!(u64).range(1..=1 << 20), help_heading = "Reading")]
+    #[arg(long, value_name = "MIB", default_value_t = 512, value_parser = clap::value_parser!(u64).range(1..=1 << 20), hide_short_help = true, help_heading = "Reading")]
     pub max_memory: u64,
     /// Decode in this process, not in children that can do nothing else
-    #[arg(long, conflicts_with = "require_sandbox", help_heading = "Reading")]
+    #[arg(
+        long,
+        conflicts_with = "require_sandbox",
+        hide_short_help = true,
+        help_heading = "Reading"
+    )]
     pub no_sandbox: bool,
     /// Refuse to work where the system can't hold those children fully
-    #[arg(long, help_heading = "Reading")]
+    #[arg(long, hide_short_help = true, help_heading = "Reading")]
     pub require_sandbox: bool,
     /// Pictures at the same time [default: number of cores]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024), help_heading = "Other")]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024), hide_short_help = true, help_heading = "Other")]
     pub jobs: Option<u16>,
     /// Exit with 1 if a picture shows no face
     #[arg(long, help_heading = "Other")]
