@@ -581,7 +581,12 @@ fn every_leak_put_into_a_clean_gif_is_flagged() {
             "bytes behind the end",
         );
         let again = [&clean[..clean.len() - 1], &clean[blocks..]].concat();
-        flagged(&again, K::SecondPicture, "a further picture");
+        // Two pictures without a fault are an animation, which a still picture must not become.
+        let found = inspect(&again);
+        assert!(found.moving.is_some_and(|m| m.delays.len() == 2));
+        let (w, h) = found.size.unwrap();
+        let wrong = unface::verify::check(&again, Format::Gif, w, h).unwrap_err();
+        assert!(wrong.leaks.iter().any(|l| l.kind == K::SecondPicture));
         // Before the empty block that ends the data: one more block.
         let end = clean.len() - 2;
         let slack = [&clean[..end], b"\x06secret", &clean[end..]].concat();

@@ -3,25 +3,18 @@
 //! A video is read twice: once reduced and in RGB for the search, once as it is stored for
 //! covering. Both times the same frames must come with the same times, or the video is refused.
 
-use std::{
-    fs::File,
-    path::Path,
-    sync::{Arc, Mutex, PoisonError},
-};
+mod layout;
+mod pass;
 
-use image::{DynamicImage, RgbImage};
+use std::{fs::File, path::Path};
 
-use super::{Upright, from_upright_pixels};
 use crate::{
-    ffmpeg::{
-        Handed, Programs, Reading, Running, StreamError, Timed, damaged,
-        nut::{Content, Packet, Reader, Stream, TimeBase},
-        probe::Probe,
-        things_said,
-    },
-    frame::Frame,
-    planes::{Chroma, Colours, Layout, Planes},
+    ffmpeg::{Handed, Programs, Reading, StreamError, nut::TimeBase, probe::Probe},
+    planes::{Colours, Layout},
 };
+use layout::layout;
+use pass::{Faults, Packets};
+pub use pass::{Search, Uncovered, Uncut, from_samples};
 
 /// Largest side of a video's picture, in pixels.
 const MOST_SIDE: u32 = 16384;
@@ -39,21 +32,6 @@ pub struct ClipOptions {
     pub max_memory: u64,
     /// Bring colours of high dynamic range (PQ, HLG) to the usual ones (BT.709).
     pub tone_map: bool,
-}
-
-/// What was wrong with a video and was let pass, as ffmpeg said it.
-#[derive(Debug, Clone, Default)]
-struct Faults(Arc<Mutex<Vec<String>>>);
-
-impl Faults {
-    fn note(&self, said: &str) {
-        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        for thing in things_said(said) {
-            if !all.contains(&thing) {
-                all.push(thing);
-            }
-        }
-    }
 }
 
 /// A video that can be read.
@@ -179,8 +157,7 @@ impl Clip {
     /// What was wrong with it so far, where `allow_damaged` let it pass.
     #[must_use]
     pub fn faults(&self) -> Vec<String> {
-        let all = self.faults.0.lock();
-        all.unwrap_or_else(PoisonError::into_inner).clone()
+        self.faults.all()
     }
 
     /// Filters from high dynamic range to the usual one, in `pixels` at the end. What is not said
@@ -378,281 +355,4 @@ fn hdr(probe: &Probe) -> Option<&'static str> {
         Some("arib-std-b67") => Some("HLG"),
         _ => None,
     }
-}
-
-/// The nearest layout that can be covered, and whether its pixels have the old name for full range.
-fn layout(probe: &Probe) -> (Layout, bool) {
-    let v = &probe.video;
-    let name = v.pixels.as_str();
-    let old = name.starts_with("yuvj");
-    let deep = ["9", "10", "12", "14", "16"]
-        .iter()
-        .any(|d| name.ends_with(&format!("{d}le")) || name.ends_with(&format!("{d}be")))
-        || [
-            "p010", "p210", "p410", "x2rgb10", "x2bgr10", "rgb48", "bgr48", "rgba64", "bgra64",
-            "xv30", "v210", "y210",
-        ]
-        .iter()
-        .any(|n| name.starts_with(n))
-        || name.ends_with("f32le")
-        || name.ends_with("f32be");
-    let has = |part: &str| name.contains(part);
-    let chroma = if has("420")
-        || has("410")
-        || name.starts_with("nv12")
-        || name.starts_with("nv21")
-        || has("p010")
-        || has("gray")
-        || has("mono")
-    {
-        Chroma::Quarter
-    } else if has("422") || has("411") || has("nv16") || has("p210") || has("yvyu") || has("y210") {
-        Chroma::Half
-    } else {
-        Chroma::Full
-    };
-    let (width, height) = if v.turn.swaps() {
-        (v.height, v.width)
-    } else {
-        (v.width, v.height)
-    };
-    // Encoders take no halves of pixels.
-    let chroma = match chroma {
-        Chroma::Quarter if width % 2 == 1 || height % 2 == 1 => Chroma::Full,
-        Chroma::Half if width % 2 == 1 => Chroma::Full,
-        // Turned by a quarter, what was half as wide is half as high, which is written as neither.
-        Chroma::Half if v.turn.swaps() => Chroma::Full,
-        other => other,
-    };
-    (
-        Layout {
-            width,
-            height,
-            depth: if deep { 10 } else { 8 },
-            chroma,
-        },
-        old && !deep,
-    )
-}
-
-/// A decoder's packets. At the end the decoder must have ended well.
-#[derive(Debug)]
-struct Packets {
-    child: Option<Running>,
-    reader: Reader<std::io::BufReader<Timed<std::process::ChildStdout>>>,
-}
-
-impl std::fmt::Debug for Reader<std::io::BufReader<Timed<std::process::ChildStdout>>> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Reader(..)")
-    }
-}
-
-impl Packets {
-    fn new(
-        child: Running,
-        pipe: Timed<std::process::ChildStdout>,
-        largest: u64,
-    ) -> Result<Self, StreamError> {
-        match Reader::new(
-            std::io::BufReader::with_capacity(1 << 18, pipe),
-            largest + 4096,
-        ) {
-            Ok(reader) => Ok(Self {
-                child: Some(child),
-                reader,
-            }),
-            // A decoder that gave nothing says why.
-            Err(error) => Err(child
-                .finish("can't be decoded")
-                .map_err(damaged)
-                .err()
-                .unwrap_or(error)),
-        }
-    }
-
-    /// Checks that the streams are one of pictures of this size and so many of sound.
-    fn expect(&self, sound: usize, width: u32, height: u32) -> Result<(), StreamError> {
-        let streams = self.reader.streams();
-        let right = streams.len() == 1 + sound
-            && matches!(streams[0].content, Content::Video { width: w, height: h, .. } if (w, h) == (width, height))
-            && streams[1..]
-                .iter()
-                .all(|s| matches!(s.content, Content::Audio { .. }));
-        if right {
-            Ok(())
-        } else {
-            Err(StreamError::Nut("other streams than were asked for".into()))
-        }
-    }
-
-    /// The next packet. `harmless`: where to note what a decoder complained of, if that is let pass.
-    fn next(
-        &mut self,
-        doing: &str,
-        harmless: Option<&Faults>,
-    ) -> Result<Option<Packet>, StreamError> {
-        match self.reader.packet() {
-            Ok(Some(packet)) => Ok(Some(packet)),
-            Ok(None) => {
-                let Some(child) = self.child.take() else {
-                    return Ok(None);
-                };
-                match (child.finish(doing), harmless) {
-                    (Ok(said), Some(faults)) => {
-                        faults.note(&said);
-                        Ok(None)
-                    }
-                    (Ok(_), None) => Ok(None),
-                    (Err(error), Some(faults)) => {
-                        faults.note(&error.to_string());
-                        Ok(None)
-                    }
-                    (Err(error), None) => Err(damaged(error)),
-                }
-            }
-            Err(error) => {
-                let said = self.child.take().map(|c| c.finish(doing));
-                Err(said.and_then(Result::err).map_or(error, damaged))
-            }
-        }
-    }
-}
-
-fn whole(bytes: usize, expected: usize) -> Result<(), StreamError> {
-    if bytes == expected {
-        return Ok(());
-    }
-    Err(StreamError::Failed(
-        "changes the size of its pictures midway; cut it where that happens".into(),
-    ))
-}
-
-/// The search's pass.
-#[derive(Debug)]
-pub struct Search {
-    packets: Packets,
-    width: u32,
-    height: u32,
-    base: TimeBase,
-    /// Faults are let pass and noted.
-    damaged: Option<Faults>,
-}
-
-impl Search {
-    /// Size of its pictures in pixels.
-    #[must_use]
-    pub const fn size(&self) -> (u32, u32) {
-        (self.width, self.height)
-    }
-
-    /// The next picture, and when it is shown.
-    ///
-    /// # Errors
-    /// When the video breaks off or is damaged.
-    pub fn picture(&mut self) -> Result<Option<(Frame, i64)>, StreamError> {
-        let Some(packet) = self
-            .packets
-            .next("can't be decoded", self.damaged.as_ref())?
-        else {
-            return Ok(None);
-        };
-        let pts = self
-            .base
-            .from(packet.pts, self.packets.reader.streams()[0].time_base);
-        whole(
-            packet.data.len(),
-            self.width as usize * self.height as usize * 3,
-        )?;
-        let pixels = RgbImage::from_raw(self.width, self.height, packet.data)
-            .ok_or_else(|| StreamError::Nut("a picture of the wrong size".into()))?;
-        Ok(Some((
-            from_upright_pixels(DynamicImage::ImageRgb8(pixels)),
-            pts,
-        )))
-    }
-}
-
-/// What the covering pass gives.
-#[derive(Debug)]
-pub enum Uncut {
-    /// A picture.
-    Picture(Planes),
-    /// Some samples of a track of sound, 16 bits, interleaved.
-    Sound {
-        /// Which track, counted from 0.
-        track: usize,
-        /// When it is heard, in samples.
-        pts: i64,
-        /// Low byte first.
-        data: Vec<u8>,
-    },
-}
-
-/// The covering pass.
-#[derive(Debug)]
-pub struct Uncovered {
-    packets: Packets,
-    layout: Layout,
-    base: TimeBase,
-    /// Faults are let pass and noted.
-    damaged: Option<Faults>,
-}
-
-impl Uncovered {
-    /// The tracks of sound: samples a second and channels.
-    #[must_use]
-    pub fn sound(&self) -> Vec<(u32, u32)> {
-        let of = |s: &Stream| match s.content {
-            Content::Audio { rate, channels } => Some((rate, channels)),
-            Content::Video { .. } => None,
-        };
-        self.packets
-            .reader
-            .streams()
-            .iter()
-            .filter_map(of)
-            .collect()
-    }
-
-    /// The next picture or samples.
-    ///
-    /// # Errors
-    /// When the video breaks off or is damaged.
-    pub fn part(&mut self) -> Result<Option<Uncut>, StreamError> {
-        let Some(packet) = self
-            .packets
-            .next("can't be decoded", self.damaged.as_ref())?
-        else {
-            return Ok(None);
-        };
-        let base = self.packets.reader.streams()[packet.stream].time_base;
-        if packet.stream > 0 {
-            let rate = match self.packets.reader.streams()[packet.stream].content {
-                Content::Audio { rate, .. } => rate,
-                Content::Video { .. } => 1,
-            };
-            let pts = TimeBase { num: 1, den: rate }.from(packet.pts, base);
-            return Ok(Some(Uncut::Sound {
-                track: packet.stream - 1,
-                pts,
-                data: packet.data,
-            }));
-        }
-        whole(packet.data.len(), self.layout.bytes())?;
-        let pts = self.base.from(packet.pts, base);
-        Ok(Some(Uncut::Picture(Planes::new(
-            self.layout,
-            packet.data,
-            pts,
-            Upright(()),
-        ))))
-    }
-}
-
-/// A picture from samples that are upright already: for pictures that never were in a file. `None` where
-/// there are not as many bytes as the layout asks for.
-#[must_use]
-pub fn from_samples(layout: Layout, data: Vec<u8>, pts: i64) -> Option<Planes> {
-    (data.len() == layout.bytes()).then(|| Planes::new(layout, data, pts, super::Upright(())))
 }

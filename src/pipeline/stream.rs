@@ -5,8 +5,10 @@
 //! is seen later than that can't reach back to them, which is the one difference to a file. A
 //! picture is handed on whole and covered, or not at all.
 
+mod window;
+
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::HashMap,
     io::{BufWriter, Read, Write},
     path::Path,
     sync::mpsc,
@@ -28,148 +30,17 @@ use crate::{
     planes::Planes,
     redact::{RedactError, clip::ClipCover},
     report::{Status, VideoFacts},
-    track::{self, Covered, Motion, Sighting, Tracker, Tracks},
+    track::{self, Covered, Sighting, Tracks},
     verify, write,
     y4m::Header,
 };
+use window::{Moment, STEP, Window, ahead};
 
-/// Seconds of pictures that are handed on at a time: faces are linked anew for each.
-const STEP: f64 = 0.5;
 /// Pictures that are searched at a time, with those between them.
 const BATCH: usize = 16;
-/// Two boxes of one track in two links overlap by at least this (IoU).
-const SAME: f32 = 0.3;
-
-/// Seconds that must be known before a picture is handed on.
-fn ahead(options: &track::Options) -> f64 {
-    f64::from(options.gap + options.hold)
-}
 
 /// A picture, if it is to be covered, and what is to be searched of it; `None` at the end.
 type Next = Result<Option<(Option<Planes>, Look)>, StreamError>;
-
-/// One picture as the tracker knows it.
-struct Moment {
-    time: f64,
-    motion: Option<Motion>,
-    found: Option<Vec<Sighting>>,
-}
-
-/// The pictures that wait, and what is known before and behind them.
-struct Window {
-    options: track::Options,
-    /// Of the reduced copies, and from there to the pictures.
-    size: (u32, u32),
-    scale: (f32, f32),
-    moments: VecDeque<Moment>,
-    /// Number of the first of them.
-    base: usize,
-    pictures: VecDeque<Planes>,
-    /// Number of the first of them.
-    next: usize,
-    /// Tracks by their lasting numbers in the last pictures that were handed on.
-    told: VecDeque<(usize, Vec<(u32, Rect)>)>,
-    tracks: u32,
-}
-
-impl Window {
-    fn end(&self) -> usize {
-        self.base + self.moments.len()
-    }
-
-    /// The number behind the last picture that can be handed on.
-    fn due(&self, over: bool) -> usize {
-        if over {
-            return self.end();
-        }
-        let last = self.moments.back().map_or(0.0, |m| m.time);
-        let limit = last - ahead(&self.options);
-        let due = self.base + self.moments.partition_point(|m| m.time <= limit);
-        let first = self
-            .moments
-            .get(self.next - self.base)
-            .map_or(0.0, |m| m.time);
-        if limit - first >= STEP {
-            due
-        } else {
-            self.next
-        }
-    }
-
-    fn link(&self) -> Tracks {
-        let mut tracker = Tracker::new(self.options, self.size);
-        for (i, m) in self.moments.iter().enumerate() {
-            let motion = m.motion.filter(|_| i > 0);
-            tracker.push(m.time, motion, m.found.clone());
-        }
-        tracker.finish()
-    }
-
-    /// Lasting numbers of tracks that were covered before.
-    fn known(&self, tracks: &Tracks) -> HashMap<u32, u32> {
-        let mut known: HashMap<u32, u32> = HashMap::new();
-        for (frame, told) in self.told.iter().rev() {
-            for c in tracks.at(frame - self.base) {
-                if known.contains_key(&c.track) {
-                    continue;
-                }
-                let free = told
-                    .iter()
-                    .filter(|(id, _)| !known.values().any(|k| k == id));
-                let best = free
-                    .map(|(id, rect)| (*id, rect.iou(&c.rect)))
-                    .max_by(|a, b| a.1.total_cmp(&b.1));
-                if let Some((id, _)) = best.filter(|(_, iou)| *iou >= SAME) {
-                    known.insert(c.track, id);
-                }
-            }
-        }
-        known
-    }
-
-    /// What is to be covered in the next picture, by lasting numbers, in pixels of the reduced
-    /// copy; it counts as handed on.
-    fn tell(&mut self, tracks: &Tracks, known: &mut HashMap<u32, u32>) -> (bool, Vec<Covered>) {
-        let place = self.next - self.base;
-        let mut seen = tracks.at(place);
-        for c in &mut seen {
-            c.track = *known.entry(c.track).or_insert_with(|| {
-                self.tracks += 1;
-                self.tracks
-            });
-        }
-        // What was covered stays so: its sightings are sure ones from now on. Faint ones that led
-        // nowhere can't be covered any more.
-        let moment = &mut self.moments[place];
-        let searched = moment.found.is_some();
-        if searched {
-            let sure = seen.iter().filter(|c| c.score > 0.0).map(|c| Sighting {
-                rect: c.rect,
-                score: c.score,
-                strength: 2.0,
-            });
-            moment.found = Some(sure.collect());
-        }
-        self.told.push_back((self.next, numbered(&seen)));
-        self.next += 1;
-        (searched, seen)
-    }
-
-    /// Forgets what can't reach forwards any more.
-    fn forget(&mut self) {
-        let Some(now) = self.moments.get(self.next - self.base).map(|m| m.time) else {
-            return;
-        };
-        let before = now - ahead(&self.options) - STEP;
-        while self.base < self.next && self.moments.front().is_some_and(|m| m.time < before) {
-            self.moments.pop_front();
-            self.base += 1;
-        }
-        while self.told.front().is_some_and(|(f, _)| *f < self.base) {
-            self.told.pop_front();
-        }
-    }
-}
 
 /// Where covered pictures go.
 struct Out<'a> {
@@ -447,17 +318,7 @@ impl Shop<'_> {
         );
         let covers = out.is_some();
         let search = (*detector, *options);
-        let mut window = Window {
-            options: track::Options::default(),
-            size,
-            scale,
-            moments: VecDeque::new(),
-            base: 0,
-            pictures: VecDeque::new(),
-            next: 0,
-            told: VecDeque::new(),
-            tracks: 0,
-        };
+        let mut window = Window::new(size, scale);
         let (mut frames, mut faces) = (0, 0);
         let (send, receive) = mpsc::sync_channel(WAITING);
         std::thread::scope(|scope| {
