@@ -324,6 +324,41 @@ fn the_clip_of_a_motion_photo_is_dropped_and_said_or_covered_as_a_file_of_its_ow
 }
 
 #[test]
+fn neutral_names_of_a_photo_and_its_clip_tell_no_time_either() {
+    if !ffmpeg() {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let still = fs::read(samples().join("nobody.jpg")).unwrap();
+    let clip = filmed(dir.path());
+    fs::write(
+        dir.path().join("IMG_2020.jpg"),
+        [&still[..], &clip].concat(),
+    )
+    .unwrap();
+    let neutral = [
+        "IMG_2020.jpg",
+        "--keep-motion",
+        "--names",
+        "neutral",
+        "-o",
+        "out/",
+    ];
+    code(&unface(dir.path(), &neutral), 0);
+    let out = names(&dir.path().join("out"));
+    assert_eq!(out.len(), 2, "{out:?}");
+    for name in out {
+        assert!(!name.contains("IMG"), "{name}");
+        let file = fs::metadata(dir.path().join("out").join(&name)).unwrap();
+        let time = file
+            .modified()
+            .unwrap()
+            .duration_since(std::time::UNIX_EPOCH);
+        assert_eq!(time.unwrap(), unface::write::NO_TIME, "{name}");
+    }
+}
+
+#[test]
 fn a_clip_that_can_not_be_covered_leaves_nothing_of_its_photo() {
     if !ffmpeg() {
         return;

@@ -347,12 +347,6 @@ fn clear_hidden(pixels: &mut DynamicImage) {
     }
 }
 
-/// Whether a photo is decoded by `ffmpeg`, a process of its own; `head` as for [`sniff`].
-#[must_use]
-pub fn by_ffmpeg(head: &[u8]) -> bool {
-    matches!(sniff(head), Kind::Heif(_))
-}
-
 /// Width, height and bytes a decoded pixel by the header alone, for planning memory.
 #[must_use]
 pub fn dimensions(bytes: &[u8]) -> Option<(u32, u32, u8)> {

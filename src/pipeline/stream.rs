@@ -223,7 +223,7 @@ impl Shop<'_> {
                     path: path.as_path().into(),
                     source: e,
                 })?;
-                (path, Some(pending))
+                (path, Some(pending.timeless(self.settings.request.neutral)))
             }
             Some(Output::Stdout) => (Path::new("standard output"), None),
             None => return Err(self.no_output(job.source.path())),

@@ -430,6 +430,7 @@ impl Shop<'_> {
         self.sweep(write::folder_of(target));
         let pending =
             write::Pending::create(target, self.settings.request.overwrite).map_err(written)?;
+        let pending = pending.timeless(self.settings.request.neutral);
         let plan = plan(&known.clip, format, tracks, video);
         let mut encoder =
             ClipEncoder::start(plan, pending.file().map_err(written)?, &pending.path())

@@ -166,6 +166,7 @@ pub struct Pending {
     temporary: temporary::Temporary,
     target: PathBuf,
     overwrite: bool,
+    timeless: bool,
 }
 
 impl Pending {
@@ -181,7 +182,17 @@ impl Pending {
             temporary: begin(path, overwrite)?,
             target: path.to_path_buf(),
             overwrite,
+            timeless: false,
         })
+    }
+
+    /// Its times become [`NO_TIME`] instead of now, where `yes`.
+    #[must_use]
+    pub fn timeless(self, yes: bool) -> Self {
+        Self {
+            timeless: yes,
+            ..self
+        }
     }
 
     /// The open file, for reading and writing.
@@ -207,6 +218,9 @@ impl Pending {
         check: impl FnOnce(&std::fs::File) -> Result<(), E>,
     ) -> Result<(), WriteError<E>> {
         check(self.temporary.file()).map_err(WriteError::Check)?;
+        if self.timeless {
+            self.temporary.forget_time()?;
+        }
         self.temporary.name(&self.target, self.overwrite)?;
         Ok(())
     }
