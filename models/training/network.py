@@ -62,14 +62,14 @@ class Network(nn.Module):
         for k, block in enumerate(self.blocks[FRONT:], FRONT):
             y = side[k] = block(y)
         output, fused = self.neck(y, side)
-        return output, [side[4], side[11], y, *fused]
+        return output, [side[4], side[11], y, fused]
 
     def neck(self, y, side):
         y = F.relu(self.up32(F.relu(y))) + F.relu(self.lateral16(side[11]))
         y = F.relu(self.up16(y)) + F.relu(self.lateral8(side[4]))
         y = F.relu(self.up8(y)) + F.relu(self.lateral4(side[1]))
         last = F.relu(self.mix(y))
-        return self.head(last), [y, last]
+        return self.head(last), y
 
     def forward(self, x):
         return self.rest(*self.front(x))[0]
@@ -159,7 +159,6 @@ def export(network, features=False):
         y = g.node("Add", g.relu(g.convolution(getattr(network, up), y, up, transposed=True)), lateral)
     more.append(y)
     y = g.relu(g.convolution(network.mix, y, "mix"))
-    more.append(y)
     outputs = []
     for name, low, high in (("heat", 0, 1), ("size", 1, 3), ("offset", 3, 5)):
         head = nn.Conv2d(24, high - low, 1)
@@ -168,10 +167,10 @@ def export(network, features=False):
         if name == "heat":
             g.nodes.append(helper.make_node("Sigmoid", [z], ["heat"], name="heat"))
         outputs.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, [1, high - low, "h4", "w4"]))
-    return g.model(outputs + ([helper.make_tensor_value_info(n, TensorProto.FLOAT, None) for n in more] if features else []))
+    return g.model(outputs + ([helper.make_tensor_value_info(n, TensorProto.FLOAT, [1, None, None, None]) for n in more] if features else []))
 
 
 def export_front(network):
     """The ONNX model of `Network.front`."""
     g = Graph()
-    return g.model([helper.make_tensor_value_info(n, TensorProto.FLOAT, None) for n in g.front(network)])
+    return g.model([helper.make_tensor_value_info(n, TensorProto.FLOAT, [1, None, None, None]) for n in g.front(network)])

@@ -117,7 +117,7 @@ def losses(output, features, maps, taught, norms):
     result["label"] = ((overlap_loss(mine, theirs) + 0.5 * difference[:, :2].sum(1) + 0.1 * difference[:, 2:].sum(1)) * w).sum() / norms("label", w.sum())
     unknown = (heat * (heat > 0.05) * ~known)[:, None]
     result["boxes"] = 0.5 * (F.smooth_l1_loss(output[:, 1:], wanted_boxes, reduction="none", beta=0.1) * unknown).sum() / norms("boxes", heat[heat > 0.05].sum())
-    result["features"] = 0.4 * sum((f - t).pow(2).mean() / (t.var() + 1e-6) for f, t in zip(features, wanted, strict=True))
+    result["features"] = 0.4 * sum(F.mse_loss(f, t) / (t.var() + 1e-6) for f, t in zip(features, wanted, strict=True))
     return result
 
 
@@ -186,7 +186,7 @@ def train(network, parameters, average, start, state, queue, a):
         with torch.no_grad():
             torch._foreach_lerp_(average, [q.detach() for q in parameters], 1 - min(AVERAGE, steps / (steps + 20) if not before["crops"] else AVERAGE))
         state |= {"crops": before["crops"] + steps * a.batch, "minutes": before["minutes"] + minutes}
-        for name, value in [*((k, float(v)) for k, v in parts.items()), ("waited", waited), ("n", 1)]:
+        for name, value in [*((k, float(v.detach())) for k, v in parts.items()), ("waited", waited), ("n", 1)]:
             log[name] = log.get(name, 0) + value
         if time.time() - shown > 60:
             n = log.pop("n")
