@@ -7,7 +7,8 @@
   whose loss is refitted best by the others (optimal brain surgeon for a linear read-out).
 2 Each block alone is cut to some widths, the rest of the network runs on, and the change of the output is measured (the distillation loss).
 3 The cheapest steps are taken (least change per millisecond) until the cost is reached.
-4 The chosen network is cut block after block, each one's projection fitted to the original's output from what the cut network itself computes.
+4 The network is cut to these widths block after block: order and projection again by least squares, from what the cut network itself computes
+  to what the original's block puts out.
 """
 import argparse
 import json
@@ -117,38 +118,29 @@ def widths_of(full):
 
 
 @torch.no_grad()
-def orders(teacher, x, marks, seed):
-    """For each block: its input, its elimination, and the channels kept by width."""
-    positions, y = Positions(marks), chunks(teacher.stem, x)
+def sensitivity(teacher, x, marks, seed):
+    """[block][width] = change of the network's output with that block alone cut to that width."""
+    table, side, positions, y, wanted = [], {}, Positions(marks), chunks(teacher.stem, x), chunks(teacher, x)
     for k, block in enumerate(teacher.blocks):
-        h, out = chunks(block.hidden, y), chunks(block, y)
+        full, h, out = ORIGINAL[k], chunks(block.hidden, y), chunks(block, y)
         picks, weight = positions.of(out.shape, seed + k)
         elimination = Elimination(rows(h, picks), rows(out - y if block.residual else out, picks), weight)
-        yield y, out, elimination, elimination.order(widths_of(ORIGINAL[k]))
-        y = out
-
-
-@torch.no_grad()
-def sensitivity(teacher, x, marks, seed):
-    """(table [block][width] = divergence, kept channels by block and width)"""
-    table, kept, side, wanted = [], [], {}, chunks(teacher, x)
-    for k, (y, out, elimination, order) in enumerate(orders(teacher, x, marks, seed)):
-        block, full = teacher.blocks[k], ORIGINAL[k]
-        kept.append(order)
+        order = elimination.order(widths_of(full))
         changes = {full: 0.0}
         for w in order:
             inputs, outputs = BLOCKS[k][0], BLOCKS[k][2]
             small = type(block)(inputs, w, outputs, BLOCKS[k][3])
-            put(small, block, kept[k][w], *elimination.fit(kept[k][w]))
+            put(small, block, order[w], *elimination.fit(order[w]))
             teacher.blocks[k] = small
             parts = [tail(teacher, k, (y[i: i + 8], {s: v[i: i + 8] for s, v in side.items()})) for i in range(0, len(y), 8)]
             teacher.blocks[k] = block
             changes[w] = divergence(torch.cat(parts), wanted)
         table.append(changes)
+        y = out
         if k in LATERALS:
             side[k] = out
         print(f"block {k}: " + ", ".join(f"{w} {c:.4f}" for w, c in changes.items()), flush=True)
-    return table, kept
+    return table
 
 
 def choose(table, share):
@@ -166,21 +158,18 @@ def choose(table, share):
 
 
 @torch.no_grad()
-def cut(teacher, widths, kept, x, marks, seed):
+def cut(teacher, widths, x, marks, seed):
     student, positions = Network(widths).eval(), Positions(marks)
     state = {k: v for k, v in teacher.state_dict().items() if not k.startswith("blocks.")}
     student.load_state_dict(state, strict=False)
     wanted = mine = chunks(teacher.stem, x)
     for k, (block, small) in enumerate(zip(teacher.blocks, student.blocks)):
         target = chunks(block, wanted)
-        if widths[k] == ORIGINAL[k]:
-            keep = torch.arange(widths[k])
-        else:
-            keep = kept[k][widths[k]]
         h = chunks(block.hidden, mine)
         picks, weight = positions.of(target.shape, seed + 100 + k)
-        fitted = Elimination(rows(h, picks), rows(target - mine if block.residual else target, picks), weight).fit(keep)
-        put(small, block, keep, *fitted)
+        elimination = Elimination(rows(h, picks), rows(target - mine if block.residual else target, picks), weight)
+        keep = elimination.order([widths[k]])[widths[k]]
+        put(small, block, keep, *elimination.fit(keep))
         wanted, mine = target, chunks(small, mine)
         print(f"block {k}: {ORIGINAL[k]} -> {widths[k]}, unexplained {float(((wanted - mine) ** 2).mean() / wanted.var()):.4f}", flush=True)
     print(f"change of the output {divergence(chunks(student, x), chunks(teacher, x)):.4f}")
@@ -205,14 +194,13 @@ def main():
     marks = F.max_pool2d((torch.from_numpy(peaks) > 0.05).float()[:, None], 9, 1, 4)
     if a.table and Path(a.table).exists():
         table = [{int(w): c for w, c in changes.items()} for changes in json.loads(Path(a.table).read_text())]
-        kept = [order for *_, order in orders(teacher, x, marks, a.seed)]
     else:
-        table, kept = sensitivity(teacher, x, marks, a.seed)
+        table = sensitivity(teacher, x, marks, a.seed)
     if a.table:
         Path(a.table).write_text(json.dumps(table))
     widths = choose(table, a.cost)
     print(f"widths {widths}, cost {cost(widths) / cost(ORIGINAL):.3f}")
-    student = cut(teacher, widths, kept, x, marks, a.seed)
+    student = cut(teacher, widths, x, marks, a.seed)
     torch.save({"widths": widths, "weights": {k: v.half() for k, v in student.state_dict().items()}}, a.out)
     print(json.dumps({"parameters": sum(v.numel() for v in student.parameters())}))
 

@@ -4,13 +4,14 @@
   python3 models/training/train.py --cache CACHE --original models/centerface.onnx --start pruned.pt --checkpoint models/training/checkpoint.pt --minutes 90
   (later) the same without --start
 
-Two processes, a thread each: one makes crops and runs on them, in ONNX Runtime, the original (the teacher) and the part of the network that stays as it is;
+Two processes: one makes crops and runs on them, in ONNX Runtime, the original (the teacher) and the part of the network that stays as it is;
 the other trains the rest. The checkpoint holds the weights, their running mean, and the weights before any training, which export.py averages with.
 """
 import argparse
 import math
 import os
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
@@ -24,7 +25,7 @@ import torch.nn.functional as F
 from network import FRONT, Network, export, export_front, original
 from sampling import Photos, Sampler
 
-AVERAGE = 0.998
+AVERAGE = 0.99
 # The teacher's heat where the labels say that there is nobody counts this much.
 DOUBT = 0.3
 # Heat that a labelled face's centre should have at least.
@@ -47,9 +48,8 @@ class RelativeAdam:
         return torch.maximum(p.detach().pow(2).mean((1, 2, 3), keepdim=True).sqrt(), 0.25 * rms)
 
     @torch.no_grad()
-    def step(self, rate):
+    def step(self, gradients, rate):
         self.steps += 1
-        gradients = [p.grad for p in self.parameters]
         torch._foreach_lerp_(self.first, gradients, 1 - self.b1)
         torch._foreach_mul_(self.second, self.b2)
         torch._foreach_addcmul_(self.second, gradients, gradients, 1 - self.b2)
@@ -124,7 +124,7 @@ def losses(output, features, maps, taught, norms):
 def save(path, network, average, start, state):
     mean = dict(zip((n for n, p in network.named_parameters() if p.requires_grad), average))
     weights = {k: v.detach().clone().contiguous() for k, v in network.state_dict().items()}
-    content = {"widths": network.widths, "weights": weights, "average": {k: v.clone().contiguous() for k, v in mean.items()},
+    content = {"widths": network.widths, "weights": weights, "average": {k: v.half().contiguous() for k, v in mean.items()},
                "start": {k: v.half().contiguous() for k, v in start.items()}, **state}
     partial = Path(path).with_suffix(".part")
     torch.save(content, partial)
@@ -139,7 +139,8 @@ def main():
     p.add_argument("--checkpoint", required=True)
     p.add_argument("--minutes", type=float, default=90)
     p.add_argument("--rate", type=float, default=1.2e-3)
-    p.add_argument("--batch", type=int, default=8)
+    p.add_argument("--batch", type=int, default=4, help="crops a thread and step")
+    p.add_argument("--threads", type=int, default=2, help="each a batch at a time; PyTorch's own threads would wait for each other where others run")
     p.add_argument("--seed", type=int, default=1)
     p.add_argument("--pids", help="a file for the processes' numbers")
     a = p.parse_args()
@@ -152,42 +153,47 @@ def main():
     network.load_state_dict({k: v.float() for k, v in saved["weights"].items()})
     for part in (network.stem, *network.blocks[:FRONT]):
         part.requires_grad_(False)
-    queue = multiprocessing.get_context("spawn").Queue(3)
+    queue = multiprocessing.get_context("spawn").Queue(6)
     loader = multiprocessing.get_context("spawn").Process(target=load, args=(queue, a, export_front(network), a.seed * 1000 + int(state["crops"])), daemon=True)
     loader.start()
     if a.pids:
         Path(a.pids).write_text(f"{os.getpid()} {loader.pid}\n")
-    network = network.to(memory_format=torch.channels_last)
+    network = network.to(memory_format=torch.channels_last).train()
     named = [(n, q) for n, q in network.named_parameters() if q.requires_grad]
     parameters = [q for _, q in named]
-    average = [saved.get("average", {}).get(n, q.detach()).clone() for n, q in named]
+    average = [saved.get("average", {}).get(n, q.detach()).float().clone() for n, q in named]
     train(network, parameters, average, start, state, queue, a)
 
 
+def gradients(network, parameters, queue, norms):
+    """One batch of the queue: (gradients, parts of the loss, seconds waited for it)."""
+    waited = time.time()
+    maps, taught, begun = queue.get()
+    waited = time.time() - waited
+    output, features = network.rest(*(b.contiguous(memory_format=torch.channels_last) for b in begun))
+    parts = losses(output, features, maps, taught, norms)
+    found = torch.autograd.grad(sum(parts.values()), parameters)
+    return found, {k: float(v.detach()) for k, v in parts.items()}, waited
+
+
 def train(network, parameters, average, start, state, queue, a):
-    optimiser, norms, began, before = RelativeAdam(parameters), Norms(), time.time(), dict(state)
-    log, steps, shown, kept = {}, 0, began, began
+    optimiser, norms, began, before = RelativeAdam(parameters), [Norms() for _ in range(a.threads)], time.time(), dict(state)
+    log, steps, shown, kept, workers = {}, 0, began, began, ThreadPoolExecutor(a.threads)
     while (minutes := (time.time() - began) / 60) < a.minutes:
-        rate = a.rate * min(1, (steps + 1) / 100) * (0.02 + 0.98 * (0.5 + 0.5 * math.cos(math.pi * minutes / a.minutes)))
-        waited = time.time()
-        maps, taught, begun = queue.get()
-        waited = time.time() - waited
-        output, features = network.rest(*(b.contiguous(memory_format=torch.channels_last) for b in begun))
-        parts = losses(output, features, maps, taught, norms)
-        for q in parameters:
-            q.grad = None
-        sum(parts.values()).backward()
-        length = float(torch.nn.utils.clip_grad_norm_(parameters, 1e6))
-        if not math.isfinite(length):
+        rate = a.rate * min(1, (steps + 1) / 60) * (0.02 + 0.98 * (0.5 + 0.5 * math.cos(math.pi * minutes / a.minutes)))
+        results = list(workers.map(lambda n: gradients(network, parameters, queue, n), norms))
+        mean = [sum(g) / a.threads for g in zip(*(r[0] for r in results))]
+        if not all(torch.isfinite(g).all() for g in mean):
             print("a gradient is not finite: step left out", flush=True)
             continue
-        optimiser.step(rate)
+        optimiser.step(mean, rate)
         steps += 1
         with torch.no_grad():
-            torch._foreach_lerp_(average, [q.detach() for q in parameters], 1 - min(AVERAGE, steps / (steps + 20) if not before["crops"] else AVERAGE))
-        state |= {"crops": before["crops"] + steps * a.batch, "minutes": before["minutes"] + minutes}
-        for name, value in [*((k, float(v.detach())) for k, v in parts.items()), ("waited", waited), ("n", 1)]:
-            log[name] = log.get(name, 0) + value
+            torch._foreach_lerp_(average, [q.detach() for q in parameters], 1 - (AVERAGE if before["crops"] else min(AVERAGE, steps / (steps + 20))))
+        state |= {"crops": before["crops"] + steps * a.batch * a.threads, "minutes": before["minutes"] + minutes}
+        for _, parts, waited in results:
+            for name, value in [*parts.items(), ("waited", waited), ("n", 1)]:
+                log[name] = log.get(name, 0) + value
         if time.time() - shown > 60:
             n = log.pop("n")
             row = {"minutes": round(state["minutes"], 2), "crops": state["crops"], "rate": round(rate, 6), **{k: round(v / n, 4) for k, v in log.items()}}
