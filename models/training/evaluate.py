@@ -150,6 +150,12 @@ def report(name, result, thresholds, areas):
         print(f"   {label:18s} t {t:.4f}  exposed {100 * missed / count:5.2f} %  false area {result.false_area(t):5.2f} %   {sizes}   {sets}", flush=True)
 
 
+def curve(result, steps=60):
+    """[t, exposed faces in percent, false area in percent, exposed of 128 pixels and more] over the thresholds."""
+    grid = np.geomspace(SEEN, 0.5, steps)
+    return [[round(float(v), 4) for v in (t, 100 * np.divide(*result.exposed(t)), result.false_area(t), result.exposed(t, 128)[0])] for t in grid]
+
+
 def clock(paths, rounds=9, shape=(576, 768)):
     x, sessions = np.random.default_rng(1).uniform(0, 255, (1, 3, *shape)).astype(np.float32), {p: session(p) for p in paths}
     spent = {p: [] for p in paths}
@@ -173,6 +179,7 @@ def main():
     p.add_argument("--thresholds", type=float, nargs="*", default=[0.03, 0.05, 0.1])
     p.add_argument("--areas", type=float, nargs="*", default=[0.8, 2.0, 4.3])
     p.add_argument("--every", type=int, default=1, help="only every n-th photo")
+    p.add_argument("--curves", type=Path, help="a folder for the whole curve of each model")
     p.add_argument("--no-precision", action="store_true")
     a = p.parse_args()
     if a.time:
@@ -181,7 +188,11 @@ def main():
         return 0 if a.time else p.error("one of --cache, --data, --time")
     for model in a.models:
         photos = held_back(a.cache, a.every) if a.cache else folder(a.data, a.every)
-        report(model, tally(session(model), photos, a.slope, a.cap, not a.no_precision), a.thresholds, a.areas)
+        result = tally(session(model), photos, a.slope, a.cap, not a.no_precision)
+        report(model, result, a.thresholds, a.areas)
+        if a.curves:
+            a.curves.mkdir(exist_ok=True)
+            (a.curves / f"{Path(model).stem}.json").write_text(json.dumps(curve(result)))
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ import onnx
 import torch
 
 from network import Network, export
+from prepare import held
 from quantise import equalise, pack, quantise
 
 # The stride-32 part stays in float, as in quantise.py.
@@ -43,6 +44,7 @@ def main():
         onnx.save(model, a.out)
         return
     pictures = sorted(f for f in a.pictures.rglob("*") if f.suffix.lower() in (".jpg", ".jpeg", ".png", ".avif", ".webp"))
+    pictures = [f for f in pictures if not held(f.relative_to(a.pictures).as_posix())]
     random.Random(1).shuffle(pictures)
     equalise(model, pictures)
     quantise(model, pictures, a.out, FLOAT)

@@ -123,7 +123,7 @@ def losses(output, features, maps, taught, norms):
 
 def save(path, network, average, start, state):
     mean = dict(zip((n for n, p in network.named_parameters() if p.requires_grad), average))
-    weights = {k: v.detach().clone().contiguous() for k, v in network.state_dict().items()}
+    weights = {k: v.detach().half().contiguous() for k, v in network.state_dict().items()}
     content = {"widths": network.widths, "weights": weights, "average": {k: v.half().contiguous() for k, v in mean.items()},
                "start": {k: v.half().contiguous() for k, v in start.items()}, **state}
     partial = Path(path).with_suffix(".part")
