@@ -106,7 +106,7 @@ def ranges(model, names, pictures):
         probe.graph.output.append(onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, None))
     session, top = onnxruntime.InferenceSession(probe.SerializeToString()), {}
     for tensor in tensors(pictures, EQUALISATION):
-        for name, out in zip(names, session.run(names, {INPUT: tensor})):
+        for name, out in zip(names, session.run(names, {model.graph.input[0].name: tensor})):
             here = np.quantile(np.abs(out[0]).reshape(out.shape[1], -1), 0.9995, axis=1) + 1e-6
             top[name] = np.maximum(top.get(name, 0), here)
     return top
@@ -140,24 +140,25 @@ def equalise(model, pictures):
 
 
 class Reader(CalibrationDataReader):
-    def __init__(self, pictures):
-        self.rest = tensors(pictures, CALIBRATION)
+    def __init__(self, name, pictures):
+        self.name, self.rest = name, tensors(pictures, CALIBRATION)
 
     def get_next(self):
         tensor = next(self.rest, None)
-        return None if tensor is None else {INPUT: tensor}
+        return None if tensor is None else {self.name: tensor}
 
 
-def quantise(model, pictures, target):
+def quantise(model, pictures, target, left_in_float=FLOAT):
+    """`left_in_float`: names of outputs of nodes that stay as they are."""
     with tempfile.TemporaryDirectory() as folder:
         plain, ready = Path(folder) / "plain.onnx", Path(folder) / "ready.onnx"
         onnx.save(model, plain)
         quant_pre_process(str(plain), str(ready), skip_symbolic_shape=True)
         nodes = onnx.load(ready).graph.node
         full = {n.input[1]: [{"quant_type": QuantType.QInt8, "axis": 0, "reduce_range": False}] for n in nodes if n.op_type == "Conv" and is_depthwise(n)}
-        left = [n.name for n in nodes if n.op_type in ("Exp", "Sigmoid") or n.output[0] in FLOAT]
+        left = [n.name for n in nodes if n.op_type in ("Exp", "Sigmoid") or n.output[0] in left_in_float]
         quantize_static(
-            str(ready), str(target), Reader(pictures), quant_format=QuantFormat.QDQ, per_channel=True, reduce_range=True,
+            str(ready), str(target), Reader(model.graph.input[0].name, pictures), quant_format=QuantFormat.QDQ, per_channel=True, reduce_range=True,
             weight_type=QuantType.QInt8, activation_type=QuantType.QUInt8, nodes_to_exclude=left,
             op_types_to_quantize=["Conv", "ConvTranspose", "Add", "Relu", "Clip"],
             calibrate_method=CalibrationMethod.Percentile, extra_options={"TensorQuantOverrides": full},
