@@ -949,8 +949,9 @@ fn memory_does_not_grow_with_the_length_of_a_video() {
         assert!(most > 0, "the system says how much it takes");
         most / 1024
     };
-    let (short, long) = (peak(30), peak(300));
-    // A picture takes 3 MiB: 270 more of them would take 800.
+    let (short, long) = (peak(60), peak(180));
+    // Both are long enough for all threads to have searched. A picture takes 3 MiB: 120 more of
+    // them would take 360.
     assert!(long < short + 64, "{short} MiB, then {long} MiB");
     assert!(long < 500, "{long} MiB");
 }
