@@ -658,3 +658,16 @@ fn every_planted_photo_of_the_shared_corpus_is_flagged() {
     }
     assert!(flagged >= 50);
 }
+
+#[test]
+fn a_png_header_of_long_rows_made_the_verifier_allocate_gigabytes() {
+    // By fuzzing: 2 × 25 GB for a file of 200 bytes, which ended the program.
+    let mut png = output(pictures().remove(0), Format::Png);
+    png[16..20].copy_from_slice(&0x7FFF_FFFFu32.to_be_bytes());
+    assert!(
+        inspect(&png)
+            .leaks
+            .iter()
+            .any(|l| l.detail.contains("rows longer"))
+    );
+}
