@@ -48,6 +48,14 @@ def children(parent):
     return found
 
 
+def runs(pid):
+    """Whether a process is there and not only waits for its end to be noticed."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
+    except OSError:
+        return False
+
+
 def kill(args, folder, program):
     copies(folder, args.photo, args.files or 12)
     rng, wrong, reached = random.Random(args.seed), 0, []
@@ -58,8 +66,9 @@ def kill(args, folder, program):
         before = children(run.pid)
         run.send_signal(signal.SIGKILL)
         run.wait()
-        time.sleep(0.2)
-        alive = [p for p in before if Path(f"/proc/{p}").exists()]
+        until = time.time() + 5
+        while (alive := [p for p in before if runs(p)]) and time.time() < until:
+            time.sleep(0.01)
         files = sorted(p for p in safe.iterdir() if p.suffix == ".jpg") if safe.is_dir() else []
         checked = subprocess.run([program, "verify", *map(str, files)], capture_output=True) if files else None
         strange = [p.name for p in safe.iterdir() if p.suffix != ".jpg" and not p.name.startswith(".unface-")] if safe.is_dir() else []

@@ -30,6 +30,11 @@ pub(super) fn decode(bytes: &[u8], options: &Options) -> Result<Stored, DecodeEr
         .ok_or_else(|| DecodeError::Damaged("it has no picture".into()))?;
     let (left, top) = (usize::from(frame.left), usize::from(frame.top));
     let (across, down) = (usize::from(frame.width), usize::from(frame.height));
+    // Found by fuzzing: where the walk ended early the decoder may find a picture further on.
+    if left + across > width as usize || top + down > height as usize {
+        let what = "a picture lies outside the screen, or behind broken parts";
+        return Err(DecodeError::Damaged(what.into()));
+    }
     let mut data = vec![0; across * down * 4];
     let mut damage = walked.damage;
     if let Err(e) = decoder.read_into_buffer(&mut data) {

@@ -260,6 +260,14 @@ fn unlisted(kind: &[u8; 4], content: &[u8], whole: Range<usize>, findings: &mut 
 
 /// Inflates the data and hands it on; names what does not fit.
 fn stream(bytes: &[u8], data: &[Range<usize>], rows: &mut Rows<'_>, findings: &mut Findings) {
+    // Deflate makes at most 1,032 bytes of one. A header that promises longer rows must not make
+    // this reader allocate them (found by fuzzing).
+    let coded: usize = data.iter().map(Range::len).sum();
+    if rows.header.row_bytes() > coded.saturating_mul(1032) {
+        let whole = data.first().cloned().unwrap_or(0..0);
+        findings.add(LeakKind::Malformed, "rows longer than its data", whole);
+        return;
+    }
     let mut state = InflateState::new_boxed(DataFormat::Zlib);
     let mut buffer = vec![0; 1 << 16];
     let mut ended = false;

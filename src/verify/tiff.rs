@@ -135,7 +135,8 @@ fn directory(
     for i in 0..count {
         let at = start + 2 + 12 * i;
         let entry = reader.entry(at)?;
-        if entry.value.start != at + 8 {
+        // A long value may point into its own entry; only a short one stands in it.
+        if entry.value.start != at + 8 || entry.value.len() > 4 {
             parts.push(entry.value.clone());
         } else if bytes[entry.value.end..at + 12].iter().any(|&b| b != 0) {
             findings.add(
