@@ -10,7 +10,7 @@ use super::{exit::Exit, messages};
 const USAGE: &str = "unface [OPTIONS] INPUT...\n       unface detect [OPTIONS] INPUT...\n       unface verify [OPTIONS] FILE...";
 const AFTER: &str = "\
 erase, fill and image keep nothing of a face; blur and pixelate keep a trace: of 38 people an attacker
-with other photos of them named 4 to 5 of 100 right, where a guess names 3. Publish one cover only.
+with other photos of them named 2 to 5 of 100 right, where a guess names 3. Publish one cover only.
 Faces are missed sometimes: look at every picture before you post it. Clothes, tattoos, places and
 voices identify people too. `unface detect --help` is about finding faces without covering them,
 `unface verify --help` about what files hold besides pixels.";
@@ -80,7 +80,7 @@ pub struct Cover {
         long,
         value_enum,
         value_name = "HOW",
-        default_value = "quick",
+        default_value = "off",
         hide_possible_values = true,
         help_heading = "Finding"
     )]
