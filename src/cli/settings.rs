@@ -326,7 +326,7 @@ impl Resolved {
         let name = a.effect.unwrap_or(if a.image.is_some() {
             EffectName::Image
         } else {
-            EffectName::Erase
+            EffectName::Blur
         });
         check_strength(a, name)?;
         let effect = match (name, &a.image) {
