@@ -340,7 +340,7 @@ mod tests {
         let mut values: Vec<f32> = (0..n * n)
             .map(|i| pixel((i % n) as u32, (i / n) as u32))
             .collect();
-        for _ in 0..20_000 {
+        for _ in 0..1_000 {
             for i in (0..n * n).filter(|i| free[*i]) {
                 let (x, y) = (i % n, i / n);
                 let mut near = Vec::new();
@@ -356,7 +356,9 @@ mod tests {
                 if y + 1 < n {
                     near.push(values[i + n]);
                 }
-                values[i] = near.iter().sum::<f32>() / near.len() as f32;
+                // Over-relaxed, or it would take twenty times as many sweeps.
+                let mean = near.iter().sum::<f32>() / near.len() as f32;
+                values[i] += 1.9 * (mean - values[i]);
             }
         }
         values
