@@ -93,15 +93,15 @@ fn lighter_looks_than_can_be_shown_to_be_safe_need_a_word() {
 }
 
 #[test]
-fn what_is_said_nothing_about_is_erased() {
+fn what_is_said_nothing_about_is_blurred() {
     let dir = folder();
     let written = |arguments: &[&str]| {
         assert!(unface(dir.path(), arguments).status.success());
         fs::read(dir.path().join("in.unface.png")).unwrap()
     };
     let unsaid = written(&["--seed", "5"]);
-    assert_eq!(unsaid, written(&["--seed", "5", "--effect", "erase"]));
-    assert_ne!(unsaid, written(&["--seed", "6", "--effect", "erase"]));
+    assert_eq!(unsaid, written(&["--seed", "5", "--effect", "blur"]));
+    assert_ne!(unsaid, written(&["--seed", "6", "--effect", "blur"]));
 }
 
 #[test]
