@@ -86,7 +86,7 @@ fn lighter_looks_than_can_be_shown_to_be_safe_need_a_word() {
     for fine in [
         &["--effect", "blur"][..],
         &["--effect", "pixelate", "--cells", "1"],
-        &["--cells", "6"],
+        &["--effect", "erase", "--cells", "6"],
     ] {
         assert!(unface(dir.path(), fine).status.success(), "{fine:?}");
     }
@@ -100,8 +100,8 @@ fn what_is_said_nothing_about_is_blurred() {
         fs::read(dir.path().join("in.unface.png")).unwrap()
     };
     let unsaid = written(&["--seed", "5"]);
-    assert_eq!(unsaid, written(&["--seed", "5", "--effect", "blur"]));
-    assert_ne!(unsaid, written(&["--seed", "6", "--effect", "blur"]));
+    assert!(unsaid == written(&["--seed", "5", "--effect", "blur"]));
+    assert!(unsaid != written(&["--seed", "6", "--effect", "blur"]));
 }
 
 #[test]
@@ -131,7 +131,7 @@ fn an_erased_region_continues_what_lies_around_it() {
     }
 }
 
-/// Sees a face of 40 pixels round each white place, but in small pictures only.
+/// Sees a face of 44 pixels round each white place, but in small pictures only.
 struct Farsighted(Spec);
 
 impl Model for Farsighted {
@@ -142,7 +142,7 @@ impl Model for Farsighted {
     fn run(&mut self, input: ArrayView4<'_, f32>) -> Result<Vec<ArrayD<f32>>, DetectError> {
         let (h, w) = (input.shape()[2], input.shape()[3]);
         let mut heat = ArrayD::zeros(IxDyn(&[1, 1, h / 4, w / 4]));
-        let size = ArrayD::from_elem(IxDyn(&[1, 2, h / 4, w / 4]), (40f32 / 4.0).ln());
+        let size = ArrayD::from_elem(IxDyn(&[1, 2, h / 4, w / 4]), (44f32 / 4.0).ln());
         let offset = ArrayD::zeros(IxDyn(&[1, 2, h / 4, w / 4]));
         for (y, x) in (0..h).flat_map(|y| (0..w).map(move |x| (y, x))) {
             let [red, green] = [input[[0, 0, y, x]], input[[0, 1, y, x]]];
@@ -184,6 +184,8 @@ fn run(recheck: Option<Recheck>, effect: Effect) -> (Record, DynamicImage, unfac
     };
     let open = move || Ok(Box::new(Farsighted(spec.clone())) as Box<dyn Model>);
     let detector = Detector::new(open).unwrap();
+    let mut search = detect::Options::new(Rule::flat(0.5));
+    search.layout.halved_from = u32::MAX;
     let output = dir.path().join("out.png");
     let settings = Settings {
         cage: None,
@@ -194,7 +196,7 @@ fn run(recheck: Option<Recheck>, effect: Effect) -> (Record, DynamicImage, unfac
         },
         list: None,
         decode: decode::Options::default(),
-        faces: Faces::Search(&detector, detect::Options::new(Rule::flat(0.5))),
+        faces: Faces::Search(&detector, search),
         task: Task::Cover {
             redact: Options {
                 effect,
