@@ -277,6 +277,9 @@ fn programs_have_no_network(launcher: Launcher) {
     );
 }
 
+/// A test's name, whether it needs the whole cage, and what it does.
+type Trial<A> = (&'static str, bool, fn(A));
+
 fn main() -> ExitCode {
     let launcher = match cage::enter(&handler) {
         Ok(launcher) => launcher,
@@ -294,7 +297,7 @@ fn main() -> ExitCode {
     let strength = pool.strength();
     println!("held by {strength}");
     let full = strength.missing().is_none();
-    let on_pool: [(&str, bool, fn(&Pool)); 7] = [
+    let on_pool: [Trial<&Pool>; 7] = [
         (
             "answers_come_and_children_are_used_again",
             false,
@@ -331,7 +334,7 @@ fn main() -> ExitCode {
             there_is_no_network_and_no_other_process,
         ),
     ];
-    let on_programs: [(&str, bool, fn(Launcher)); 2] = [
+    let on_programs: [Trial<Launcher>; 2] = [
         (
             "programs_reach_their_own_files_only",
             true,

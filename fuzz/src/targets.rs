@@ -130,12 +130,12 @@ fn moving(bytes: &[u8]) -> u64 {
         Ok(animation) => animation,
         Err(error) => return panicked(&error),
     };
-    let mut frames = match animation.frames() {
+    let frames = match animation.frames() {
         Ok(frames) => frames,
         Err(error) => return panicked(&error),
     };
     let mut number = 0;
-    while let Some(next) = frames.next() {
+    for next in frames {
         match next {
             Ok((frame, _)) => {
                 assert_eq!((frame.width(), frame.height()), animation.size());

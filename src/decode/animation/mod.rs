@@ -1,7 +1,7 @@
 //! GIF, WebP and PNG files of several pictures → upright [`Frame`]s of the whole canvas, one at a
 //! time, each as a viewer shows it.
 //!
-//! The parts of a file are laid over each other here ([`canvas`]), not by the decoders, which each
+//! The parts of a file are laid over each other here (`canvas`), not by the decoders, which each
 //! do it in their own way. At any time only the canvas, what it was before, and one part are in
 //! memory. An animation is read as often as [`Animation::frames`] is called.
 
