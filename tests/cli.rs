@@ -320,6 +320,23 @@ fn named_files_must_succeed() {
 }
 
 #[test]
+fn a_photo_was_written_as_a_jpeg_under_the_name_of_a_video() {
+    let dir = tempfile::tempdir().unwrap();
+    fs::copy(
+        concat!(env!("CARGO_MANIFEST_DIR"), "/samples/grey.jpg"),
+        dir.path().join("a.jpg"),
+    )
+    .unwrap();
+    let out = unface(dir.path())
+        .args(["a.jpg", "-o", "x.mp4"])
+        .output()
+        .unwrap();
+    code(&out, 1);
+    assert!(text(&out.stderr).contains("can't become MP4"));
+    assert_eq!(names(dir.path()), ["a.jpg"]);
+}
+
+#[test]
 fn commands_that_make_no_sense_end_with_2_before_any_work() {
     let dir = folder(&[("portrait.jpg", "a.jpg"), ("group.jpg", "b.jpg")]);
     let cases: [&[&str]; 9] = [

@@ -9,11 +9,11 @@ use super::{exit::Exit, messages};
 
 const USAGE: &str = "unface [OPTIONS] INPUT...\n       unface detect [OPTIONS] INPUT...\n       unface verify [OPTIONS] FILE...";
 const AFTER: &str = "\
-erase, fill and image keep nothing of a face; blur and pixelate keep a trace: of 38 people an attacker
-with other photos of them named 2 to 5 of 100 right, where a guess names 3. Publish one cover only.
-Faces are missed sometimes: look at every picture before you post it. Clothes, tattoos, places and
-voices identify people too. `unface --help-all` lists every option, `unface detect --help` is about
-finding faces without covering them, `unface verify --help` about what files hold besides pixels.";
+erase, fill and image keep nothing of a face; blur and pixelate keep a trace: of 38 people an
+attacker with other photos of them named 2 to 5 of 100 right, where a guess names 3. Publish one
+cover of a photo only. Faces are missed sometimes: look at every picture before you post it.
+Clothes, tattoos, places and voices identify people too. `unface --help-all` lists every option,
+`unface detect --help` and `unface verify --help` are about finding faces and checking files.";
 
 /// Makes people in photos and videos unrecognisable and strips everything else from the files.
 #[derive(Parser, Debug)]
@@ -270,7 +270,7 @@ pub struct Inputs {
         help_heading = "Input"
     )]
     pub files_from0: Option<PathBuf>,
-    /// Each input is a folder of numbered frames: faces are followed through them
+    /// Each input is a folder of numbered frames of one scene
     #[arg(long, conflicts_with_all = ["files_from", "files_from0"], help_heading = "Input")]
     pub sequence: bool,
     /// Frames a second of --sequence, as people move by them

@@ -290,8 +290,9 @@ fn wanted(request: &Request, target: &Target, found: Format) -> Format {
         _ => None,
     };
     let chosen = request.format.or(by_name).unwrap_or(found);
-    // In a folder of both, a format for photos is none for videos.
-    if chosen.is_video() == found.is_video() {
+    // A name that says otherwise is refused when it comes to encoding. In a folder of both, a format
+    // for photos is none for videos.
+    if by_name.is_some() || chosen.is_video() == found.is_video() {
         chosen
     } else {
         found
