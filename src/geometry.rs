@@ -53,6 +53,12 @@ impl Rect {
         self.x1.is_finite() && self.y1.is_finite() && self.x2.is_finite() && self.y2.is_finite()
     }
 
+    /// In pixels that are `x` times as many across and `y` times as many down.
+    #[must_use]
+    pub fn scaled(&self, x: f32, y: f32) -> Self {
+        Self::new(self.x1 * x, self.y1 * y, self.x2 * x, self.y2 * y)
+    }
+
     /// The common part; empty (see [`Rect::is_empty`]) where there is none.
     #[must_use]
     pub fn intersect(&self, other: &Self) -> Self {

@@ -134,6 +134,19 @@ fn as_root_of_nothing(folder: &Path, script: &str) -> Option<Output> {
     Some(run(script).unwrap())
 }
 
+/// Whether a program answers; says that a test is skipped without it.
+fn installed(program: &str, version: &str) -> bool {
+    let status = Command::new(program)
+        .arg(version)
+        .stdout(Stdio::null())
+        .status();
+    let installed = status.is_ok_and(|s| s.success());
+    if !installed {
+        eprintln!("skipped: {program} is not installed");
+    }
+    installed
+}
+
 #[test]
 fn a_full_disk_leaves_nothing_and_says_so() {
     let dir = photos("portrait.jpg", 3);
@@ -155,12 +168,7 @@ fn a_full_disk_leaves_nothing_and_says_so() {
 
 #[test]
 fn a_disk_that_fills_up_during_a_video_leaves_nothing() {
-    let has = Command::new("ffmpeg")
-        .arg("-version")
-        .stdout(Stdio::null())
-        .status();
-    if !has.is_ok_and(|s| s.success()) {
-        eprintln!("skipped: ffmpeg is not installed");
+    if !installed("ffmpeg", "-version") {
         return;
     }
     let dir = tempfile::tempdir().unwrap();
@@ -465,12 +473,7 @@ fn the_sandbox_is_told_of_and_can_be_required() {
 
 #[test]
 fn no_network_call_is_made() {
-    let strace = Command::new("strace")
-        .arg("-V")
-        .stdout(Stdio::null())
-        .status();
-    if !strace.is_ok_and(|s| s.success()) {
-        eprintln!("skipped: strace is not installed");
+    if !installed("strace", "-V") {
         return;
     }
     let dir = photos("portrait.jpg", 2);

@@ -9,7 +9,7 @@ use std::borrow::Cow;
 
 use image::DynamicImage;
 
-use super::{Copy, DetectError, Detector, Options, View, reduced, rgb8, scaled, tiling::Level};
+use super::{Copy, DetectError, Detector, Options, View, reduced, rgb8, tiling::Level};
 use crate::{face::Face, geometry::Rect};
 
 /// How much smaller the copy is that is searched again.
@@ -100,7 +100,7 @@ impl Detector {
         let found = self.search(&copy, &options)?.into_iter();
         Ok(found
             .map(|f| Face {
-                rect: scaled(&f.rect, sx, sy),
+                rect: f.rect.scaled(sx, sy),
                 ..f
             })
             .collect())

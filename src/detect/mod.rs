@@ -216,7 +216,7 @@ impl Detector {
                     .flatten()
                     .filter(|f| f.rect.height() >= least)
                     .map(|f| Face {
-                        rect: scaled(&f.rect, sx, sy),
+                        rect: f.rect.scaled(sx, sy),
                         ..f
                     })
                     .filter(|f| f.rect.height() >= options.min_face)
@@ -336,10 +336,6 @@ const FIXED_OVERLAP: u32 = 96;
 
 fn shifted(r: &Rect, x: f32, y: f32) -> Rect {
     Rect::new(r.x1 + x, r.y1 + y, r.x2 + x, r.y2 + y)
-}
-
-fn scaled(r: &Rect, x: f32, y: f32) -> Rect {
-    Rect::new(r.x1 * x, r.y1 * y, r.x2 * x, r.y2 * y)
 }
 
 /// A picture as it is searched: borrowed where it is 8-bit already.

@@ -69,16 +69,6 @@ impl Rule {
         }
     }
 
-    /// The same for a copy that is smaller by this factor. Exact for heights in the copy of 32 pixels
-    /// and more.
-    #[must_use]
-    pub fn reduced(&self, by: f32) -> Self {
-        Self {
-            base: self.base * by.powf(self.slope),
-            ..*self
-        }
-    }
-
     /// The score that a box of this height needs.
     #[must_use]
     pub fn threshold(&self, height: f32) -> f32 {

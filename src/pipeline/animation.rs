@@ -10,13 +10,13 @@ use super::{
 };
 use crate::{
     decode::{DecodeError, animation},
-    discover::{Job, Output},
+    discover::Job,
     encode,
     encode::animation::{AnimationEncoder, Plan, can_hold},
     error::Error,
     redact::{RedactError, frames::FramesCover},
-    report::{VideoFacts, VideoKind},
-    verify, write,
+    report::VideoKind,
+    verify,
 };
 
 /// Frames that say they are shown for no longer than this are shown for [`USUAL`], as browsers do.
@@ -56,16 +56,7 @@ impl Shop<'_> {
         seen.dropped = animation.dropped().to_vec();
         seen.damage = animation.damage().map(str::to_owned);
         let (film, opaque, length) = self.follow(source, &animation, progress, seen)?;
-        let tracks = film.tracks();
-        seen.video = Some(VideoFacts {
-            kind: VideoKind::Animation,
-            frames: film.frames(),
-            tracks: tracks.len(),
-            people_frames: (0..film.frames()).map(|f| tracks.at(f).len()).sum(),
-            bridged: tracks.bridged(),
-            seconds: length,
-            ..VideoFacts::default()
-        });
+        seen.video = Some(film.facts(VideoKind::Animation, length));
         if let Task::Cover { places, .. } = &self.settings.task {
             seen.places.clone_from(places);
             let covered =
@@ -216,23 +207,8 @@ impl Shop<'_> {
             delays,
             plays: if alone { 1 } else { animation.plays() },
         };
-        let check =
-            |written: &[u8]| verify::check_animation(written, format, animation.size(), &meant);
-        let (shown, result) = match &job.output {
-            Some(Output::File(path)) => {
-                self.sweep(write::folder_of(path));
-                let options = self.writing();
-                (path.as_path(), write::commit(path, &bytes, options, check))
-            }
-            Some(Output::Stdout) => (
-                Path::new("standard output"),
-                write::standard_output(&bytes, check),
-            ),
-            None => return Err(self.no_output(job.source.path())),
-        };
-        result.map_err(|source| Error::Write {
-            path: shown.into(),
-            source,
+        self.put(&self.target(job)?, &bytes, |written| {
+            verify::check_animation(written, format, animation.size(), &meant)
         })
     }
 }

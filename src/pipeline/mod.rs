@@ -14,17 +14,18 @@ mod video;
 use std::{
     collections::HashSet,
     io::{self, Read},
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{Mutex, PoisonError},
 };
 
 use crate::{
     decode, detect,
-    discover::{self, Job, Listed, Source},
+    discover::{self, Job, Listed, Output, Source},
     error::Error,
     geometry::Rect,
     redact::{self, RedactError},
     report::{Boxes, Record, Status, VERSION, names},
+    verify, write,
 };
 
 pub use caged::{Caged, enter_cage};
@@ -379,6 +380,12 @@ impl Outcome {
         }
     }
 
+    fn fail(&mut self, error: Error) {
+        self.record.status = Status::Failed;
+        self.record.error = Some(error.to_string());
+        self.error = Some(error);
+    }
+
     fn unreadable(path: PathBuf, source: io::Error) -> Self {
         let error = Error::Read {
             path: path.as_path().into(),
@@ -389,8 +396,7 @@ impl Outcome {
 
     fn failed(source: Source, error: Error) -> Self {
         let mut outcome = Self::new(source, Status::Failed);
-        outcome.record.error = Some(error.to_string());
-        outcome.error = Some(error);
+        outcome.fail(error);
         outcome
     }
 }
@@ -470,6 +476,13 @@ fn kind_of(source: &Source) -> Option<decode::Kind> {
     head_of(source).map(|head| decode::sniff(&head))
 }
 
+/// Where a picture goes, and what that is called in messages.
+struct Target<'a> {
+    /// `None`: standard output.
+    file: Option<&'a Path>,
+    shown: &'a Path,
+}
+
 /// What the workers share.
 struct Shop<'a> {
     settings: &'a Settings<'a>,
@@ -502,40 +515,81 @@ impl Shop<'_> {
 
     /// Bytes of an input.
     fn read(&self, job: &Job) -> Result<Vec<u8>, Error> {
-        let shown = || job.source.path().into();
-        let failed = |source| Error::Read {
-            path: shown(),
-            source,
-        };
-        let bytes = match &job.source {
+        match &job.source {
             Source::Stdin => {
                 let taken = self
                     .stdin
                     .lock()
                     .unwrap_or_else(PoisonError::into_inner)
                     .take();
-                taken
-                    .transpose()
-                    .map_err(failed)?
-                    .map_or_else(Vec::new, |piped| piped.bytes)
+                let path = job.source.path();
+                let taken = taken.transpose().map_err(|source| Error::Read {
+                    path: path.into(),
+                    source,
+                })?;
+                self.bounded(path, taken.map_or_else(Vec::new, |piped| piped.bytes))
             }
-            Source::File(path) => {
-                let file = std::fs::File::open(path).map_err(failed)?;
-                let size = file.metadata().map_or(0, |m| m.len());
-                let mut bytes = Vec::with_capacity(size.min(self.limit) as usize + 1);
-                file.take(self.limit.saturating_add(1))
-                    .read_to_end(&mut bytes)
-                    .map_err(failed)?;
-                bytes
-            }
+            Source::File(path) => self.read_file(path),
+        }
+    }
+
+    fn read_file(&self, path: &Path) -> Result<Vec<u8>, Error> {
+        let failed = |source| Error::Read {
+            path: path.into(),
+            source,
         };
+        let file = std::fs::File::open(path).map_err(failed)?;
+        let size = file.metadata().map_or(0, |m| m.len());
+        let mut bytes = Vec::with_capacity(size.min(self.limit) as usize + 1);
+        file.take(self.limit.saturating_add(1))
+            .read_to_end(&mut bytes)
+            .map_err(failed)?;
+        self.bounded(path, bytes)
+    }
+
+    fn bounded(&self, path: &Path, bytes: Vec<u8>) -> Result<Vec<u8>, Error> {
         if bytes.len() as u64 > self.limit {
             return Err(Error::Huge {
-                path: shown(),
+                path: path.into(),
                 limit: self.limit >> 20,
             });
         }
         Ok(bytes)
+    }
+
+    /// Where a picture goes.
+    fn target<'a>(&self, job: &'a Job) -> Result<Target<'a>, Error> {
+        match &job.output {
+            Some(Output::File(path)) => Ok(Target {
+                file: Some(path),
+                shown: path,
+            }),
+            Some(Output::Stdout) => Ok(Target {
+                file: None,
+                shown: Path::new("standard output"),
+            }),
+            None => Err(self.no_output(job.source.path())),
+        }
+    }
+
+    /// Checks it and hands it over, whole.
+    fn put(
+        &self,
+        target: &Target<'_>,
+        bytes: &[u8],
+        check: impl FnOnce(&[u8]) -> Result<(), verify::VerifyError>,
+    ) -> Result<(), Error> {
+        match target.file {
+            Some(path) => {
+                self.sweep(write::folder_of(path));
+                write::commit(path, bytes, self.writing(), check)
+            }
+            None => write::standard_output(bytes, check),
+        }
+        .map_err(|source| Error::Write {
+            path: target.shown.into(),
+            source,
+        })
     }
 
     /// A job that is read only once, from its beginning to its end: YUV4MPEG2, unless another
@@ -574,7 +628,7 @@ impl Shop<'_> {
             .unwrap_or_else(PoisonError::into_inner)
             .insert(folder.clone());
         if first {
-            crate::write::sweep(&folder);
+            write::sweep(&folder);
         }
     }
 }

@@ -13,6 +13,7 @@ use crate::{
     frame::Frame,
     geometry::Rect,
     redact::clip::Spot,
+    report::Boxes,
     track::{self, Camera, Covered, Motion, Sighting, Tracker, Tracks},
 };
 
@@ -34,6 +35,21 @@ pub(super) fn spots(seen: &[Covered], places: &[Rect]) -> Vec<Spot> {
 /// Faces of one frame with the numbers of their tracks.
 pub(super) fn numbered(seen: &[Covered]) -> Vec<(u32, Rect)> {
     seen.iter().map(|c| (c.track, c.rect)).collect()
+}
+
+/// Boxes that a person gave for frames of this size in pixels, shown at these times.
+pub(super) fn given(
+    boxes: &Boxes,
+    source: &Path,
+    size: (u32, u32),
+    times: &[f64],
+) -> Result<Tracks, Error> {
+    let given = boxes.over_time(source, size.0, size.1, times.len());
+    let given = given.map_err(|e| Error::Boxes {
+        path: source.into(),
+        source: e,
+    })?;
+    Ok(Tracks::given(times, given, size))
 }
 
 /// Takes the frames of the first pass, in order.
@@ -122,11 +138,7 @@ impl<'a> Follower<'a> {
             return Ok(());
         };
         let faint = detect::Options {
-            rule: detect::rule::Rule {
-                base: options.rule.base * FAINT,
-                cap: options.rule.cap * FAINT,
-                ..options.rule
-            },
+            rule: options.rule.times(FAINT),
             ..options
         };
         let found: Result<Vec<_>, _> = self
@@ -156,16 +168,7 @@ impl<'a> Follower<'a> {
     pub(super) fn finish(mut self, progress: &dyn Progress) -> Result<Film, Error> {
         self.flush(progress)?;
         let tracks = match &self.shop.settings.faces {
-            Faces::Given(boxes) => {
-                let (w, h) = self.size;
-                let given = boxes
-                    .over_time(self.source, w, h, self.times.len())
-                    .map_err(|e| Error::Boxes {
-                        path: self.source.into(),
-                        source: e,
-                    })?;
-                Tracks::given(&self.times, given, self.size)
-            }
+            Faces::Given(boxes) => given(boxes, self.source, self.size, &self.times)?,
             _ => self.tracker.finish(),
         };
         Ok(Film::new(tracks, (1.0, 1.0), self.times))

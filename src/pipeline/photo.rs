@@ -89,8 +89,7 @@ impl Shop<'_> {
             }) if !job.named => self.outcome(job, Status::PassedOver, Seen::default()),
             Err(error) => {
                 let mut outcome = self.outcome(job, Status::Failed, seen);
-                outcome.record.error = Some(error.to_string());
-                outcome.error = Some(error);
+                outcome.fail(error);
                 outcome
             }
         })
@@ -187,18 +186,14 @@ impl Shop<'_> {
         seen.places.clone_from(places);
         let pages = std::iter::once(frame).chain(further);
         let covered = self.covered(index, source, pages, progress, seen)?;
-        let (target, shown) = match &job.output {
-            Some(Output::File(path)) => (Some(path.as_path()), path.as_path()),
-            Some(Output::Stdout) => (None, Path::new("standard output")),
-            None => return Err(self.no_output(source)),
-        };
+        let target = self.target(job)?;
         let options = encode::Options {
             quality: *quality,
             lossless,
         };
         let encoded =
             encode::encode_pages(&covered, format, &options).map_err(|source| Error::Encode {
-                path: shown.into(),
+                path: target.shown.into(),
                 source,
             })?;
         let sizes: Vec<_> = covered.iter().map(|c| (c.width(), c.height())).collect();
@@ -208,17 +203,8 @@ impl Shop<'_> {
         if let Some(clip) = clip {
             seen.motion = self.motion(index, job, clip, progress, &mut seen.dropped)?;
         }
-        let check = |written: &[u8]| verify::check_pages(written, format, &sizes);
-        match target {
-            Some(path) => {
-                self.sweep(write::folder_of(path));
-                write::commit(path, &encoded, self.writing(), check)
-            }
-            None => write::standard_output(&encoded, check),
-        }
-        .map_err(|source| Error::Write {
-            path: shown.into(),
-            source,
+        self.put(&target, &encoded, |written| {
+            verify::check_pages(written, format, &sizes)
         })
     }
 

@@ -1,10 +1,7 @@
 //! A folder of numbered frames, in two passes as a video: every frame is a photo of its own, and
 //! faces are followed from one to the next.
 
-use std::{
-    io::Read,
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 
 use super::{
     Film, Outcome, Pass, Progress, Shop, Task,
@@ -18,7 +15,7 @@ use crate::{
     error::Error,
     ffmpeg::StreamError,
     redact::{RedactError, frames::FramesCover},
-    report::{Status, VideoFacts, VideoKind},
+    report::{Status, VideoKind},
     verify, write,
 };
 
@@ -45,9 +42,7 @@ impl Shop<'_> {
             Err(error) => {
                 // A part of a sequence would pass for all of it.
                 write::take_back(&written);
-                outcome.record.status = Status::Failed;
-                outcome.record.error = Some(error.to_string());
-                outcome.error = Some(error);
+                outcome.fail(error);
             }
         }
         Some(outcome)
@@ -65,16 +60,8 @@ impl Shop<'_> {
         let frames = frames(folder)?;
         let outputs = self.places(job, &frames)?;
         let film = self.followed(folder, &frames, progress, outcome)?;
-        let tracks = film.tracks();
-        outcome.record.video = Some(VideoFacts {
-            kind: VideoKind::Sequence,
-            frames: film.frames(),
-            tracks: tracks.len(),
-            people_frames: (0..film.frames()).map(|f| tracks.at(f).len()).sum(),
-            bridged: tracks.bridged(),
-            seconds: film.frames() as f64 / self.rate(),
-            ..VideoFacts::default()
-        });
+        let seconds = film.frames() as f64 / self.rate();
+        outcome.record.video = Some(film.facts(VideoKind::Sequence, seconds));
         if matches!(self.settings.task, Task::Cover { .. }) {
             outcome.record.places = self.named();
             self.cover_frames(index, (folder, &frames), &outputs, &film, progress, written)?;
@@ -125,21 +112,7 @@ impl Shop<'_> {
 
     /// One frame; `size`: that of those before it.
     fn frame(&self, path: &Path, size: &mut Option<(u32, u32)>) -> Result<Photo, Error> {
-        let limit = self.limit;
-        let mut bytes = Vec::new();
-        std::fs::File::open(path)
-            .and_then(|f| f.take(limit.saturating_add(1)).read_to_end(&mut bytes))
-            .map_err(|source| Error::Read {
-                path: path.into(),
-                source,
-            })?;
-        if bytes.len() as u64 > limit {
-            return Err(Error::Huge {
-                path: path.into(),
-                limit: limit >> 20,
-            });
-        }
-        let photo = self.decoded(path, &bytes)?;
+        let photo = self.decoded(path, &self.read_file(path)?)?;
         let is = (photo.frame.width(), photo.frame.height());
         let due = *size.get_or_insert(is);
         if is != due {

@@ -109,9 +109,7 @@ impl Shop<'_> {
             Ok(()) => {}
             Err(Error::Interrupted) => return None,
             Err(error) => {
-                outcome.record.status = Status::Failed;
-                outcome.record.error = Some(error.to_string());
-                outcome.error = Some(error);
+                outcome.fail(error);
             }
         }
         Some(outcome)
@@ -412,8 +410,7 @@ fn hand_on(window: &mut Window, out: &mut Out<'_>, over: bool, source: &Path) ->
         let (searched, mut seen) = window.tell(&tracks, &mut known);
         let (sx, sy) = window.scale;
         for c in &mut seen {
-            let r = c.rect;
-            c.rect = Rect::new(r.x1 * sx, r.y1 * sy, r.x2 * sx, r.y2 * sy);
+            c.rect = c.rect.scaled(sx, sy);
         }
         out.picture(picture, &seen, searched, source)?;
     }

@@ -11,7 +11,11 @@ use std::{
 use image::GrayImage;
 use rayon::prelude::*;
 
-use super::{Faces, Outcome, Pass, Progress, Shop, Task, photo::go_on};
+use super::{
+    Faces, Outcome, Pass, Progress, Shop, Task,
+    moving::{given, numbered, spots},
+    photo::go_on,
+};
 use crate::{
     decode::{
         self, Dropped,
@@ -23,9 +27,8 @@ use crate::{
     error::Error,
     ffmpeg::StreamError,
     frame::Frame,
-    geometry::Rect,
     redact::{self, clip::ClipCover},
-    report::{Status, VideoFacts},
+    report::{Status, VideoFacts, VideoKind},
     sound::Sound,
     track::{self, Camera, Motion, Sighting, Tracker, Tracks},
     verify, write,
@@ -73,6 +76,19 @@ impl Film {
         self.times.len()
     }
 
+    /// What the report says of it. `seconds`: how long it lasts.
+    pub(super) fn facts(&self, kind: VideoKind, seconds: f64) -> VideoFacts {
+        VideoFacts {
+            kind,
+            frames: self.frames(),
+            tracks: self.tracks.len(),
+            people_frames: (0..self.frames()).map(|f| self.tracks.at(f).len()).sum(),
+            bridged: self.tracks.bridged(),
+            seconds,
+            ..VideoFacts::default()
+        }
+    }
+
     /// When a frame is shown, in seconds.
     #[must_use]
     pub fn time(&self, frame: usize) -> f64 {
@@ -83,12 +99,11 @@ impl Film {
     #[must_use]
     pub fn at(&self, frame: usize) -> Vec<track::Covered> {
         let (sx, sy) = self.scale;
-        let scaled = |r: &Rect| Rect::new(r.x1 * sx, r.y1 * sy, r.x2 * sx, r.y2 * sy);
         self.tracks
             .at(frame)
             .into_iter()
             .map(|c| track::Covered {
-                rect: scaled(&c.rect),
+                rect: c.rect.scaled(sx, sy),
                 ..c
             })
             .collect()
@@ -161,9 +176,7 @@ impl Shop<'_> {
             // A child that was killed by the same Ctrl-C.
             Err(_) if progress.stop() => return None,
             Err(error) => {
-                outcome.record.status = Status::Failed;
-                outcome.record.error = Some(error.to_string());
-                outcome.error = Some(error);
+                outcome.fail(error);
             }
         }
         Some(outcome)
@@ -214,20 +227,10 @@ impl Shop<'_> {
             })
             .collect();
         let known = self.look(source, clip, progress)?;
+        let seconds = known.clip.time_base().seconds(known.end);
         let mut facts = VideoFacts {
-            frames: known.film.frames(),
-            tracks: known.film.tracks.len(),
-            people_frames: (0..known.film.frames())
-                .map(|f| known.film.tracks.at(f).len())
-                .sum(),
-            bridged: known.film.tracks.bridged(),
-            seconds: known
-                .film
-                .times
-                .last()
-                .map_or(0.0, |_| known.clip.time_base().seconds(known.end)),
             converted: known.clip.converted().map(str::to_owned),
-            ..VideoFacts::default()
+            ..known.film.facts(VideoKind::Video, seconds)
         };
         if let (Some(name), Task::Cover { .. }) = (known.clip.hdr(), &self.settings.task) {
             let maps = known.clip.tone_maps();
@@ -346,15 +349,8 @@ impl Shop<'_> {
         let times: Vec<f64> = pts.iter().map(|&p| base.seconds(p)).collect();
         let (tracks, scale) = match &self.settings.faces {
             Faces::Given(boxes) => {
-                let given = boxes.over_time(source, layout.width, layout.height, times.len());
-                let given = given.map_err(|e| Error::Boxes {
-                    path: source.into(),
-                    source: e,
-                })?;
-                (
-                    Tracks::given(&times, given, (layout.width, layout.height)),
-                    (1.0, 1.0),
-                )
+                let size = (layout.width, layout.height);
+                (given(boxes, source, size, &times)?, (1.0, 1.0))
             }
             _ => (tracker.finish(), scale),
         };
@@ -459,10 +455,10 @@ impl Shop<'_> {
                             return Err(failed(changed()));
                         }
                         let seen = known.film.at(done);
-                        let spots = super::moving::spots(&seen, places);
+                        let spots = spots(&seen, places);
                         let mut picture = cover.cover(picture, &spots).map_err(covered)?;
                         if *preview {
-                            cover.outline(&mut picture, &super::moving::numbered(&seen));
+                            cover.outline(&mut picture, &numbered(&seen));
                         }
                         encoder.picture(&picture).map_err(encoded)?;
                         done += 1;
@@ -628,11 +624,7 @@ pub(super) fn search_all(
         return Ok(vec![None; looks.len()]);
     };
     let faint = detect::Options {
-        rule: detect::rule::Rule {
-            base: options.rule.base * FAINT,
-            cap: options.rule.cap * FAINT,
-            ..options.rule
-        },
+        rule: options.rule.times(FAINT),
         min_face: options.min_face / scale.1,
         ..*options
     };

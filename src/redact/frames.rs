@@ -15,7 +15,7 @@ use super::{
     effect::{
         self, Raster, Sample, blur,
         cells::{self, Cells},
-        pixelate,
+        pixelate, with_raster,
     },
     region,
 };
@@ -86,29 +86,7 @@ impl FramesCover {
         cells: u32,
         smooth: bool,
     ) -> Result<(), RedactError> {
-        let (width, height) = (pixels.width(), pixels.height());
-        macro_rules! on {
-            ($buffer:expr, $channels:expr) => {{
-                let mut raster = Raster {
-                    data: &mut **$buffer,
-                    width,
-                    height,
-                    channels: $channels,
-                };
-                self.raster(&mut raster, places, cells, smooth);
-            }};
-        }
-        match pixels {
-            DynamicImage::ImageLuma8(p) => on!(p, 1),
-            DynamicImage::ImageLumaA8(p) => on!(p, 2),
-            DynamicImage::ImageRgb8(p) => on!(p, 3),
-            DynamicImage::ImageRgba8(p) => on!(p, 4),
-            DynamicImage::ImageLuma16(p) => on!(p, 1),
-            DynamicImage::ImageLumaA16(p) => on!(p, 2),
-            DynamicImage::ImageRgb16(p) => on!(p, 3),
-            DynamicImage::ImageRgba16(p) => on!(p, 4),
-            _ => return Err(RedactError::Pixels),
-        }
+        with_raster!(pixels, |raster| self.raster(raster, places, cells, smooth));
         Ok(())
     }
 

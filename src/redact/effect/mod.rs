@@ -167,6 +167,36 @@ impl<T: Sample> Raster<'_, T> {
     }
 }
 
+/// Runs `$body` with the samples of a picture as `$raster`, a `&mut Raster` of their kind.
+macro_rules! with_raster {
+    ($pixels:expr, |$raster:ident| $body:expr) => {{
+        let (width, height) = ($pixels.width(), $pixels.height());
+        macro_rules! on {
+            ($buffer:expr, $channels:expr) => {{
+                let $raster = &mut $crate::redact::effect::Raster {
+                    data: &mut **$buffer,
+                    width,
+                    height,
+                    channels: $channels,
+                };
+                $body
+            }};
+        }
+        match $pixels {
+            ::image::DynamicImage::ImageLuma8(p) => on!(p, 1),
+            ::image::DynamicImage::ImageLumaA8(p) => on!(p, 2),
+            ::image::DynamicImage::ImageRgb8(p) => on!(p, 3),
+            ::image::DynamicImage::ImageRgba8(p) => on!(p, 4),
+            ::image::DynamicImage::ImageLuma16(p) => on!(p, 1),
+            ::image::DynamicImage::ImageLumaA16(p) => on!(p, 2),
+            ::image::DynamicImage::ImageRgb16(p) => on!(p, 3),
+            ::image::DynamicImage::ImageRgba16(p) => on!(p, 4),
+            _ => return Err($crate::redact::RedactError::Pixels),
+        }
+    }};
+}
+pub(super) use with_raster;
+
 /// Covers every region of a picture.
 pub(super) fn apply(
     pixels: &mut DynamicImage,
@@ -174,37 +204,17 @@ pub(super) fn apply(
     effect: &Effect,
     noise: &mut Noise,
 ) -> Result<(), RedactError> {
-    let (width, height) = (pixels.width(), pixels.height());
-    macro_rules! on {
-        ($buffer:expr, $channels:expr) => {{
-            let mut raster = Raster {
-                data: &mut **$buffer,
-                width,
-                height,
-                channels: $channels,
-            };
-            if effect.reach() > 0 {
-                // Whatever reads around a region finds no uncovered pixel of any other.
-                regions
-                    .iter()
-                    .for_each(|region| fill::cover(&mut raster, region, [128; 3]));
+    with_raster!(pixels, |raster| {
+        if effect.reach() > 0 {
+            // Whatever reads around a region finds no uncovered pixel of any other.
+            for region in regions {
+                fill::cover(raster, region, [128; 3]);
             }
-            regions
-                .iter()
-                .for_each(|region| one(&mut raster, region, effect, noise));
-        }};
-    }
-    match pixels {
-        DynamicImage::ImageLuma8(p) => on!(p, 1),
-        DynamicImage::ImageLumaA8(p) => on!(p, 2),
-        DynamicImage::ImageRgb8(p) => on!(p, 3),
-        DynamicImage::ImageRgba8(p) => on!(p, 4),
-        DynamicImage::ImageLuma16(p) => on!(p, 1),
-        DynamicImage::ImageLumaA16(p) => on!(p, 2),
-        DynamicImage::ImageRgb16(p) => on!(p, 3),
-        DynamicImage::ImageRgba16(p) => on!(p, 4),
-        _ => return Err(RedactError::Pixels),
-    }
+        }
+        for region in regions {
+            one(raster, region, effect, noise);
+        }
+    });
     Ok(())
 }
 
