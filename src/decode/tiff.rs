@@ -407,7 +407,7 @@ fn picture(
     let values = match samples.values {
         DecodingResult::U16(values) => Depth::Sixteen(values),
         DecodingResult::U8(values) if bits == 8 => Depth::Eight(values),
-        DecodingResult::U8(values) if bits < 8 => {
+        DecodingResult::U8(values) if matches!(bits, 1 | 2 | 4) => {
             let scale = page.number(tag::PHOTOMETRIC) != Some(is::PALETTE);
             let row = width as usize * if samples.planes > 1 { 1 } else { channels };
             Depth::Eight(unpacked(&values, bits, row, scale))
