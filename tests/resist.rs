@@ -165,6 +165,19 @@ impl unface::Progress for Told {
     }
 }
 
+/// A detector that is farsighted.
+fn farsighted() -> Detector {
+    let spec = Spec {
+        family: Family::Centerface,
+        channels: Channels::Rgb,
+        mean: 0.0,
+        scale: 1.0,
+        multiple: 32,
+        fixed: None,
+    };
+    Detector::new(move || Ok(Box::new(Farsighted(spec.clone())) as Box<dyn Model>)).unwrap()
+}
+
 /// A run over a picture with one sure face at (100, 100), and one that may be one at (200, 60).
 fn run(recheck: Option<Recheck>, effect: Effect) -> (Record, DynamicImage, unface::Summary) {
     let dir = tempfile::tempdir().unwrap();
@@ -174,16 +187,7 @@ fn run(recheck: Option<Recheck>, effect: Effect) -> (Record, DynamicImage, unfac
         picture.put_pixel(200 + x, 60 + y, Rgb([255, 0, 0]));
     }
     fs::write(dir.path().join("in.png"), png(picture.into())).unwrap();
-    let spec = Spec {
-        family: Family::Centerface,
-        channels: Channels::Rgb,
-        mean: 0.0,
-        scale: 1.0,
-        multiple: 32,
-        fixed: None,
-    };
-    let open = move || Ok(Box::new(Farsighted(spec.clone())) as Box<dyn Model>);
-    let detector = Detector::new(open).unwrap();
+    let detector = farsighted();
     let mut search = detect::Options::new(Rule::flat(0.5));
     search.layout.halved_from = u32::MAX;
     let output = dir.path().join("out.png");
@@ -220,6 +224,39 @@ fn run(recheck: Option<Recheck>, effect: Effect) -> (Record, DynamicImage, unfac
     let bytes = fs::read(output).unwrap();
     let photo = decode::photo(&bytes, &decode::Options::default()).unwrap();
     (record, photo.frame.into_pixels(), summary)
+}
+
+#[test]
+fn detect_searched_frames_at_half_their_size_and_covering_did_not() {
+    let dir = tempfile::tempdir().unwrap();
+    for name in ["1.png", "2.png"] {
+        let mut picture = RgbImage::from_pixel(256, 256, Rgb([90, 100, 110]));
+        for (x, y) in [(0, 0), (1, 0), (0, 1), (1, 1)] {
+            picture.put_pixel(100 + x, 100 + y, Rgb([255; 3]));
+        }
+        fs::write(dir.path().join(name), png(picture.into())).unwrap();
+    }
+    let detector = farsighted();
+    let faces = |sequence: bool| {
+        let settings = Settings {
+            cage: None,
+            request: Request {
+                inputs: vec![dir.path().to_path_buf()],
+                look_only: true,
+                sequence,
+                ..Request::default()
+            },
+            list: None,
+            decode: decode::Options::default(),
+            faces: Faces::Search(&detector, detect::Options::new(Rule::flat(0.5))),
+            task: Task::Detect,
+            workers: 1,
+            memory: 1 << 30,
+        };
+        unface::run(&settings, &Told::default()).unwrap().faces
+    };
+    // Photos of their own are searched at half size, frames only as they are.
+    assert_eq!((faces(false), faces(true)), (2, 0));
 }
 
 #[test]

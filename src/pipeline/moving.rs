@@ -5,7 +5,7 @@ use std::path::Path;
 
 use rayon::prelude::*;
 
-use super::{Faces, Film, Progress, Shop, photo::go_on, video::FAINT};
+use super::{Faces, Film, Progress, Shop, photo::go_on, video::faint};
 use crate::{
     detect,
     error::Error,
@@ -137,10 +137,7 @@ impl<'a> Follower<'a> {
         let Some((detector, options)) = self.search else {
             return Ok(());
         };
-        let faint = detect::Options {
-            rule: options.rule.times(FAINT),
-            ..options
-        };
+        let faint = faint(&options);
         let found: Result<Vec<_>, _> = self
             .waiting
             .par_iter()

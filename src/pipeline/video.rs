@@ -122,7 +122,7 @@ const PERIOD: f64 = 0.1;
 /// in many frames, so its best score may be asked for; what is not one is held as long as one.
 const BEGIN: f32 = 1.7;
 /// A score that continues a track, as a share of what the rule for photos asks for.
-pub(super) const FAINT: f32 = 0.5;
+const FAINT: f32 = 0.5;
 /// Frames that wait between two stages.
 pub(super) const WAITING: usize = 4;
 
@@ -614,6 +614,17 @@ fn green(frame: &Frame) -> GrayImage {
     GrayImage::from_raw(frame.width(), frame.height(), grey).unwrap_or_default()
 }
 
+/// How frames are searched: for faint scores too, and at one size, as each face has many frames to be
+/// seen in.
+pub(super) fn faint(options: &detect::Options) -> detect::Options {
+    let mut faint = detect::Options {
+        rule: options.rule.times(FAINT),
+        ..*options
+    };
+    faint.layout.halved_from = u32::MAX;
+    faint
+}
+
 /// Searches the frames that are to be searched, all at once.
 pub(super) fn search_all(
     looks: &[Look],
@@ -624,9 +635,8 @@ pub(super) fn search_all(
         return Ok(vec![None; looks.len()]);
     };
     let faint = detect::Options {
-        rule: options.rule.times(FAINT),
         min_face: options.min_face / scale.1,
-        ..*options
+        ..faint(options)
     };
     looks
         .par_iter()
