@@ -1,5 +1,6 @@
 //! The command line. The library knows no terminal; this knows nothing else.
 
+mod about;
 mod args;
 mod exit;
 mod manual;
@@ -124,7 +125,7 @@ fn asked(a: &args::Cover, launcher: Launcher) -> Result<Option<Exit>, Refusal> {
         });
     }
     if a.version && a.verbose {
-        return Ok(Some(print(&settings::about(&a.finding, launcher))));
+        return Ok(Some(print(&about::about(&a.finding, launcher))));
     }
     Ok(a.version
         .then(|| print(concat!("unface ", env!("CARGO_PKG_VERSION")))))

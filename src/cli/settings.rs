@@ -1,9 +1,11 @@
 //! What was typed → what is done, resolved once.
 
+mod taken;
+
 use std::{
     cell::RefCell,
     fs::{self, File},
-    io::{self, IsTerminal, Read, Write},
+    io::{self, Write},
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -16,7 +18,7 @@ use unface::{
         Detector,
         again::Looks,
         family::Family,
-        manifest::{self, Entry},
+        manifest,
         model::Model,
         rule::{Rule, Sensitivity},
         session::{Network, Runtime},
@@ -24,13 +26,16 @@ use unface::{
     discover::{List, Request},
     pipeline::{Caged, Faces, Recheck, Task},
     redact,
-    report::{Boxes, MAX_FILE},
 };
 
 use super::{
     Refusal,
-    args::{CodecName, Command, Cover, EffectName, Finding, Inputs, Names, Reading, RecheckName},
+    args::{Command, Cover, EffectName, Finding, Inputs, Names, RecheckName},
     messages, places, usage,
+};
+use taken::{
+    check_streams, check_strength, codec, default_entry, entry, looks, open_list, read_boxes,
+    sticker, take_finding, take_reading,
 };
 
 /// Pixels in memory at the same time, at most, unless one picture alone needs more.
@@ -414,210 +419,4 @@ impl Resolved {
                 exit: super::Exit::Failed,
             })
     }
-}
-
-/// Lighter looks than can be shown to be safe need a word.
-fn check_strength(a: &Cover, name: EffectName) -> Result<(), Refusal> {
-    let keeps = matches!(name, EffectName::Blur | EffectName::Pixelate);
-    let most = redact::effect::DEFAULT_CELLS;
-    if !keeps || a.weak_effect_i_accept_the_risk || (a.cells <= most && a.noise >= 1.0) {
-        return Ok(());
-    }
-    Err(usage(format!(
-        "more than {most} cells, or less noise, let an attacker who knows other photos of people name them more \
-         often than a guess does; leave it, use --effect erase or fill, or say --weak-effect-i-accept-the-risk"
-    )))
-}
-
-const fn looks(name: RecheckName) -> Option<Looks> {
-    match name {
-        RecheckName::Quick => Some(Looks::Half),
-        RecheckName::Thorough => Some(Looks::Three),
-        RecheckName::Off => None,
-    }
-}
-
-const fn codec(name: CodecName) -> unface::encode::clip::Codec {
-    use unface::encode::clip::Codec;
-    match name {
-        CodecName::H264 => Codec::H264,
-        CodecName::Hevc => Codec::Hevc,
-        CodecName::Av1 => Codec::Av1,
-        CodecName::Vp9 => Codec::Vp9,
-    }
-}
-
-fn take_finding(f: &mut Finding) -> Finding {
-    Finding {
-        sensitivity: f.sensitivity.take(),
-        threshold: f.threshold.take(),
-        min_face: f.min_face,
-        model: f.model.take(),
-        onnxruntime: f.onnxruntime.take(),
-    }
-}
-
-fn take_reading(r: &mut Reading) -> Reading {
-    Reading {
-        allow_damaged: r.allow_damaged,
-        orientation: r.orientation,
-        max_memory: r.max_memory,
-        no_sandbox: r.no_sandbox,
-        require_sandbox: r.require_sandbox,
-        jobs: r.jobs,
-        strict: r.strict,
-        quiet: r.quiet,
-        colour: r.colour,
-    }
-}
-
-/// The manifest's entry whose thresholds count for a family.
-fn entry(family: Family) -> Result<Entry, Refusal> {
-    let entries = manifest::entries().map_err(Error::Setup)?;
-    entries
-        .into_iter()
-        .find(|e| e.family == family)
-        .ok_or_else(|| {
-            usage(format!(
-                "the manifest has no thresholds for {}",
-                family.name()
-            ))
-        })
-}
-
-fn default_entry() -> Result<Entry, Refusal> {
-    let entries = manifest::entries().map_err(Error::Setup)?;
-    entries
-        .into_iter()
-        .next()
-        .ok_or_else(|| usage("the manifest of models is empty"))
-}
-
-/// Pictures and text can't share standard output, and a terminal is no place for a picture.
-fn check_streams(a: &Cover, request: &Request) -> Result<(), Refusal> {
-    let only_stdin = request.inputs.len() == 1 && request.inputs[0] == Path::new("-");
-    let to_stdout = match &request.output {
-        Some(output) => output == "-",
-        None => only_stdin,
-    };
-    if to_stdout && a.report.as_deref() == Some(std::ffi::OsStr::new("-")) {
-        return Err(usage(
-            "the picture and the report can't both go to standard output; give the report a file",
-        ));
-    }
-    if to_stdout && a.keep_motion {
-        return Err(usage(
-            "--keep-motion writes two files where standard output holds one; name a file or folder with -o",
-        ));
-    }
-    if to_stdout && !a.dry_run && io::stdout().is_terminal() {
-        return Err(usage(
-            "a picture is no use on a terminal; name a file with -o, or send standard output elsewhere",
-        ));
-    }
-    Ok(())
-}
-
-/// Begins to read a list.
-fn open_list(file: &Path, end: u8) -> Result<List, Refusal> {
-    if file == Path::new("-") {
-        return Ok(List::read(io::stdin(), end));
-    }
-    let file = File::open(file).map_err(|source| Error::Read {
-        path: file.into(),
-        source,
-    })?;
-    Ok(List::read(file, end))
-}
-
-fn read_boxes(path: &Path) -> Result<Boxes, Refusal> {
-    let failed = |source| Error::Boxes {
-        path: path.into(),
-        source,
-    };
-    let mut text = String::new();
-    let file = File::open(path).map_err(|e| failed(e.into()))?;
-    file.take(MAX_FILE)
-        .read_to_string(&mut text)
-        .map_err(|e| failed(e.into()))?;
-    Boxes::parse(&text).map_err(|e| failed(e).into())
-}
-
-fn sticker(
-    path: &Path,
-    options: &decode::Options,
-    cage: Option<&Caged>,
-) -> Result<image::RgbaImage, Refusal> {
-    let bytes = fs::read(path).map_err(|source| Error::Read {
-        path: path.into(),
-        source,
-    })?;
-    let decoded = match cage {
-        Some(cage) => cage.photo(&bytes, options).map_err(|source| Error::Cage {
-            path: path.into(),
-            source,
-        })?,
-        None => decode::photo(&bytes, options),
-    };
-    let photo = decoded.map_err(|source| Error::Decode {
-        path: path.into(),
-        source,
-    })?;
-    Ok(photo.frame.into_pixels().into_rgba8())
-}
-
-/// Version, model, runtime, effects and limits, as far as they can be had.
-pub fn about(finding: &Finding, launcher: Launcher) -> String {
-    let model = match (&finding.model, manifest::embedded()) {
-        (Some(path), _) => match fs::read(path) {
-            Ok(bytes) => described(&bytes, &ShownPath(path.clone()).to_string()),
-            Err(e) => format!("{}: can't be read ({e})", ShownPath(path.clone())),
-        },
-        (None, Some(bytes)) => described(bytes, "embedded"),
-        (None, None) => "none embedded; looked for in the data directory".into(),
-    };
-    let folders: Vec<PathBuf> = places::data_directory().into_iter().collect();
-    let runtime = match Runtime::load(finding.onnxruntime.as_deref(), &folders) {
-        Ok(runtime) => format!(
-            "ONNX Runtime {}, {}",
-            runtime
-                .version()
-                .unwrap_or_else(|| "of unknown version".into()),
-            ShownPath(runtime.path().to_path_buf())
-        ),
-        Err(e) => format!("none ({e})"),
-    };
-    let sandbox = match Caged::new(launcher, &decode::Options::default()) {
-        Ok(cage) => cage.strength().to_string(),
-        Err(e) => format!("none ({e})"),
-    };
-    let defaults = decode::Options::default();
-    let (cells, most) = (redact::effect::DEFAULT_CELLS, redact::effect::MOST_CELLS);
-    let formats: Vec<_> = unface::Format::ALL
-        .iter()
-        .map(ToString::to_string)
-        .collect();
-    format!(
-        "unface {}\n\
-         model     {model}\n\
-         runtime   {runtime}\n\
-         formats   {}\n\
-         effects   blur and pixelate: {cells} × {cells} averages a face, at most {most} × {most}, \
-         rounded and with noise; erase, fill and image: nothing of a face\n\
-         limits    {} MiB a decoded picture (--max-memory), {} MiB of metadata, 4 MiB a colour profile, \
-         16383 pixels a side in WebP, 65535 in JPEG and GIF\n\
-         sandbox   {sandbox}",
-        env!("CARGO_PKG_VERSION"),
-        formats.join(", "),
-        defaults.max_memory >> 20,
-        defaults.max_metadata >> 20,
-    )
-}
-
-fn described(bytes: &[u8], place: &str) -> String {
-    let family = Network::from_bytes(bytes.to_vec()).map_or_else(
-        |e| format!("no model: {e}"),
-        |n| n.spec().family.name().into(),
-    );
-    format!("{family}, {place}, SHA-256 {}", manifest::sha256(bytes))
 }

@@ -6,11 +6,12 @@
 
 mod list;
 mod name;
+mod outputs;
 pub mod sequence;
 mod walk;
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::HashSet,
     ffi::OsString,
     fs, io,
     path::{Path, PathBuf},
@@ -19,6 +20,7 @@ use std::{
 use crate::{error::ShownPath, format::Format};
 pub use list::{List, Listed, Stream};
 pub use name::OWN_MARK;
+use outputs::{clips, guard_inputs, neutral, part, refuse_collisions};
 
 /// Where a picture comes from.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -423,102 +425,4 @@ fn output(entry: &Entry, target: &Target, format: Format, keep_suffix: bool) -> 
             Source::File(path) => name::beside(path, format, keep_suffix),
         }),
     })
-}
-
-/// A name that tells nothing, drawn for this input alone.
-fn neutral(
-    entry: &Entry,
-    target: &Target,
-    format: Format,
-) -> Result<Option<Output>, DiscoverError> {
-    let random = name::random().map_err(DiscoverError::Random)?;
-    let suffix = format.suffix();
-    Ok(match (target, &entry.source) {
-        (Target::Folder(folder), _) => {
-            Some(Output::File(folder.join(format!("{random}.{suffix}"))))
-        }
-        (Target::Beside, Source::File(path)) => Some(Output::File(
-            path.with_file_name(format!("{random}{OWN_MARK}.{suffix}")),
-        )),
-        _ => output(entry, target, format, false),
-    })
-}
-
-/// Inputs that would get one name keep their old suffixes.
-fn part(jobs: &mut [Job], entries: &[Entry], target: &Target) {
-    let key = |job: &Job| match &job.output {
-        Some(Output::File(path)) => Some(name::comparable(path)),
-        _ => None,
-    };
-    let mut count: HashMap<PathBuf, usize> = HashMap::new();
-    for job in jobs.iter() {
-        key(job)
-            .into_iter()
-            .for_each(|k| *count.entry(k).or_default() += 1);
-    }
-    for (job, entry) in jobs.iter_mut().zip(entries) {
-        let taken = key(job).is_some_and(|k| count.get(&k).is_some_and(|&n| n > 1));
-        if let (true, Some(format)) = (taken, job.format) {
-            job.output = output(entry, target, format, true);
-        }
-    }
-}
-
-/// Names for the clips of motion photos: the photo's whole name and the clip's suffix behind it.
-fn clips(jobs: &mut [Job], entries: &[Entry], target: &Target, neutral: bool) {
-    for (job, entry) in jobs.iter_mut().zip(entries) {
-        let photo = job.format.is_some_and(|f| !f.is_video());
-        let Some(Output::File(still)) = job.output.as_ref().filter(|_| photo) else {
-            continue;
-        };
-        job.clip = match output(entry, target, Format::Mp4, true) {
-            // Nothing else has the random name.
-            _ if neutral => Some(still.with_extension(Format::Mp4.suffix())),
-            Some(Output::File(path)) if path != *still => Some(path),
-            _ => {
-                let mut name = still.clone().into_os_string();
-                name.push(".");
-                name.push(Format::Mp4.suffix());
-                Some(name.into())
-            }
-        };
-    }
-}
-
-/// No two inputs may get one name.
-fn refuse_collisions(jobs: &[Job]) -> Result<(), DiscoverError> {
-    let mut first: HashMap<PathBuf, &Path> = HashMap::new();
-    for job in jobs {
-        for path in job.files() {
-            if let Some(other) = first.insert(name::comparable(path), job.source.path()) {
-                return Err(DiscoverError::Collision(
-                    path.into(),
-                    other.into(),
-                    job.source.path().into(),
-                ));
-            }
-        }
-    }
-    Ok(())
-}
-
-/// No output may be an input of the same run, also not through links.
-fn guard_inputs(jobs: &[Job]) -> Result<(), DiscoverError> {
-    let inputs: HashSet<PathBuf> = jobs
-        .iter()
-        .filter_map(|job| match &job.source {
-            Source::File(path) => fs::canonicalize(path).ok(),
-            Source::Stdin => None,
-        })
-        .collect();
-    for job in jobs {
-        let taken = |path: &&Path| fs::canonicalize(path).is_ok_and(|w| inputs.contains(&w));
-        if let Some(path) = job.files().find(taken) {
-            return Err(DiscoverError::OverInput(
-                path.into(),
-                job.source.path().into(),
-            ));
-        }
-    }
-    Ok(())
 }

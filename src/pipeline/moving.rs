@@ -5,7 +5,7 @@ use std::path::Path;
 
 use rayon::prelude::*;
 
-use super::{Faces, Film, Progress, Shop, photo::go_on, video::faint};
+use super::{Faces, Film, Progress, Shop, follow::faint, photo::go_on};
 use crate::{
     detect,
     error::Error,

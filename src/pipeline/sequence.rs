@@ -256,7 +256,7 @@ fn frames(folder: &Path) -> Result<Vec<(PathBuf, crate::Format)>, Error> {
     let mut frames = Vec::new();
     for path in files {
         let source = crate::discover::Source::File(path.clone());
-        match super::kind_of(&source) {
+        match super::input::kind_of(&source) {
             Some(Kind::Photo(format)) if sequence::numbered(&path) => frames.push((path, format)),
             Some(Kind::Photo(_)) => {
                 return Err(refused(

@@ -16,9 +16,9 @@ use std::{
 
 use super::{
     Faces, Film, Outcome, Pass, Progress, Shop, Task,
+    follow::{Follow, Look, SEARCHED, WAITING, search_all},
     moving::{numbered, spots},
     photo::go_on,
-    video::{Follow, Look, SEARCHED, WAITING, search_all},
 };
 use crate::{
     decode::y4m::Y4m,

@@ -1,37 +1,30 @@
 //! One video, in two passes: first every frame is looked at and faces are followed, then every
 //! frame is covered and encoded. Only a few frames are in memory at a time, whatever the length.
 
+mod cover;
+
 use std::{
     fs::File,
     path::Path,
     sync::{Mutex, PoisonError, mpsc},
-    time::Duration,
 };
 
-use image::GrayImage;
-use rayon::prelude::*;
-
 use super::{
-    Faces, Outcome, Pass, Progress, Shop, Task,
-    moving::{given, numbered, spots},
+    Faces, Film, Outcome, Pass, Progress, Shop, Task,
+    follow::{Follow, Look, SEARCHED, WAITING, search_all},
+    moving::given,
     photo::go_on,
 };
 use crate::{
     decode::{
         self, Dropped,
-        clip::{Clip, ClipOptions, Uncut},
+        clip::{Clip, ClipOptions},
     },
-    detect::{self, Detector},
-    discover::{Job, Output},
-    encode::clip::{ClipEncoder, Plan},
+    discover::Job,
     error::Error,
     ffmpeg::StreamError,
-    frame::Frame,
-    redact::{self, clip::ClipCover},
     report::{Status, VideoFacts, VideoKind},
-    sound::Sound,
-    track::{self, Camera, Motion, Sighting, Tracker, Tracks},
-    verify, write,
+    track::{self, Tracker},
 };
 
 /// What becomes of a video's sound, and how its pictures are compressed.
@@ -47,102 +40,8 @@ pub struct VideoOptions {
     pub tone_map: bool,
 }
 
-/// Faces of a video over time, in pixels of its upright pictures.
-#[derive(Debug)]
-pub struct Film {
-    tracks: Tracks,
-    scale: (f32, f32),
-    times: Vec<f64>,
-}
-
-impl Film {
-    /// `scale`: pixels of the upright pictures to one of the tracks'. `times`: of each frame.
-    pub(super) const fn new(tracks: Tracks, scale: (f32, f32), times: Vec<f64>) -> Self {
-        Self {
-            tracks,
-            scale,
-            times,
-        }
-    }
-
-    /// Tracks.
-    pub(super) const fn tracks(&self) -> &Tracks {
-        &self.tracks
-    }
-
-    /// Frames.
-    #[must_use]
-    pub fn frames(&self) -> usize {
-        self.times.len()
-    }
-
-    /// What the report says of it. `seconds`: how long it lasts.
-    pub(super) fn facts(&self, kind: VideoKind, seconds: f64) -> VideoFacts {
-        VideoFacts {
-            kind,
-            frames: self.frames(),
-            tracks: self.tracks.len(),
-            people_frames: (0..self.frames()).map(|f| self.tracks.at(f).len()).sum(),
-            bridged: self.tracks.bridged(),
-            seconds,
-            ..VideoFacts::default()
-        }
-    }
-
-    /// When a frame is shown, in seconds.
-    #[must_use]
-    pub fn time(&self, frame: usize) -> f64 {
-        self.times.get(frame).copied().unwrap_or(0.0)
-    }
-
-    /// What is covered in a frame.
-    #[must_use]
-    pub fn at(&self, frame: usize) -> Vec<track::Covered> {
-        let (sx, sy) = self.scale;
-        self.tracks
-            .at(frame)
-            .into_iter()
-            .map(|c| track::Covered {
-                rect: c.rect.scaled(sx, sy),
-                ..c
-            })
-            .collect()
-    }
-}
-
 /// One video at a time: each takes all cores, and memory is to be bounded.
 static TURN: Mutex<()> = Mutex::new(());
-
-/// Faces are searched in copies of at most this many pixels.
-pub(super) const SEARCHED: u32 = 1_000_000;
-/// Seconds between two frames that are searched: a seventh of what a track is held, and a third of the
-/// cost of every frame at 30 a second. Compared with .033 and .066 only.
-const PERIOD: f64 = 0.1;
-/// A score that begins a track, as a multiple of what the rule for photos asks for. A face is seen
-/// in many frames, so its best score may be asked for; what is not one is held as long as one.
-const BEGIN: f32 = 1.7;
-/// A score that continues a track, as a share of what the rule for photos asks for.
-const FAINT: f32 = 0.5;
-/// Frames that wait between two stages.
-pub(super) const WAITING: usize = 4;
-
-/// A frame of the first pass.
-pub(super) struct Look {
-    pts: i64,
-    motion: Option<Motion>,
-    /// To be searched.
-    frame: Option<Frame>,
-}
-
-impl Look {
-    pub(super) const fn motion(&self) -> Option<Motion> {
-        self.motion
-    }
-
-    pub(super) const fn searched(&self) -> bool {
-        self.frame.is_some()
-    }
-}
 
 /// What is known of a video before it is covered.
 struct Known {
@@ -247,7 +146,7 @@ impl Shop<'_> {
         }
         outcome.record.video = Some(facts);
         if matches!(self.settings.task, Task::Cover { .. }) {
-            self.cover(index, job, &known, progress)?;
+            self.cover_film(index, job, &known, progress)?;
         }
         let faults = known.clip.faults();
         outcome.record.damage = (!faults.is_empty()).then(|| faults.join("; "));
@@ -332,7 +231,7 @@ impl Shop<'_> {
                         .as_ref()
                         .map_or(0, |f| f.iter().filter(|s| s.sure()).count());
                     pts.push(look.pts);
-                    tracker.push(base.seconds(look.pts), look.motion, found);
+                    tracker.push(base.seconds(look.pts), look.motion(), found);
                 }
                 go_on(progress)?;
                 progress.frames(source, Pass::Search, pts.len(), total, seen);
@@ -357,186 +256,11 @@ impl Shop<'_> {
         let end = end_of(&clip, &pts);
         Ok(Known {
             clip,
-            film: Film {
-                tracks,
-                scale,
-                times,
-            },
+            film: Film::new(tracks, scale, times),
             pts,
             end,
         })
     }
-
-    /// The second pass.
-    fn cover(
-        &self,
-        index: usize,
-        job: &Job,
-        known: &Known,
-        progress: &dyn Progress,
-    ) -> Result<(), Error> {
-        let source = job.source.path();
-        let Task::Cover {
-            redact,
-            places,
-            preview,
-            video,
-            ..
-        } = &self.settings.task
-        else {
-            return Ok(());
-        };
-        let failed = |e: StreamError| Error::Video {
-            path: source.into(),
-            source: e,
-        };
-        let (Some(Output::File(target)), Some(format)) = (&job.output, job.format) else {
-            return Err(failed(StreamError::Failed(
-                "is a video, and videos can't be written to a pipe; name a file or folder with -o"
-                    .into(),
-            )));
-        };
-        let written = |e: write::WriteError<verify::VerifyError>| Error::Write {
-            path: target.as_path().into(),
-            source: e,
-        };
-        let encoded = |e: crate::encode::EncodeError| Error::Encode {
-            path: target.as_path().into(),
-            source: e,
-        };
-        let covered = |e: redact::RedactError| Error::Redact {
-            path: source.into(),
-            source: e,
-        };
-        if crate::Format::from_path(target).is_none_or(|f| !f.is_video()) {
-            return Err(encoded(crate::encode::EncodeError::Kind(format)));
-        }
-        let noise = self.moving_noise(index).map_err(covered)?;
-        let mut cover = ClipCover::new(redact, known.clip.colours(), noise).map_err(covered)?;
-        let audio =
-            video.audio != crate::sound::Audio::Drop && !known.clip.probe().audio.is_empty();
-        let mut pictures = known.clip.planes(audio).map_err(failed)?;
-        let tracks = pictures.sound();
-        let sound: Result<Vec<Sound>, _> = tracks
-            .iter()
-            .map(|&(rate, channels)| Sound::new(video.audio, rate, channels, &video.mute))
-            .collect();
-        let mut sound =
-            sound.map_err(|_| covered(redact::RedactError::Random("for a disguise".into())))?;
-        self.sweep(write::folder_of(target));
-        let pending =
-            write::Pending::create(target, self.settings.request.overwrite).map_err(written)?;
-        let pending = pending.timeless(self.settings.request.neutral);
-        let plan = plan(&known.clip, format, tracks, video);
-        let mut encoder =
-            ClipEncoder::start(plan, pending.file().map_err(written)?, &pending.path())
-                .map_err(encoded)?;
-        let (send, receive) = mpsc::sync_channel(WAITING);
-        let mut done = 0;
-        std::thread::scope(|scope| {
-            scope.spawn(move || {
-                loop {
-                    let next = pictures.part();
-                    let over = !matches!(next, Ok(Some(_)));
-                    if send.send(next).is_err() || over {
-                        return;
-                    }
-                }
-            });
-            let receive = receive;
-            while let Some(uncut) = receive
-                .recv()
-                .map_err(|_| failed(StreamError::Pipe("the decoder went away".into())))?
-                .map_err(failed)?
-            {
-                match uncut {
-                    Uncut::Picture(picture) => {
-                        if known.pts.get(done) != Some(&picture.pts()) {
-                            return Err(failed(changed()));
-                        }
-                        let seen = known.film.at(done);
-                        let spots = spots(&seen, places);
-                        let mut picture = cover.cover(picture, &spots).map_err(covered)?;
-                        if *preview {
-                            cover.outline(&mut picture, &numbered(&seen));
-                        }
-                        encoder.picture(&picture).map_err(encoded)?;
-                        done += 1;
-                        if done % 16 == 0 {
-                            go_on(progress)?;
-                            progress.frames(
-                                source,
-                                Pass::Cover,
-                                done,
-                                Some(known.pts.len()),
-                                known.film.tracks.len(),
-                            );
-                        }
-                    }
-                    Uncut::Sound { track, pts, data } => {
-                        let mut data = data;
-                        sound[track].change(pts, &mut data);
-                        encoder.sound(track, pts, &data).map_err(encoded)?;
-                    }
-                }
-            }
-            Ok(())
-        })?;
-        if done != known.pts.len() {
-            return Err(failed(changed()));
-        }
-        encoder.finish(known.end).map_err(encoded)?;
-        go_on(progress)?;
-        let layout = known.clip.layout();
-        let expected = verify::Expected {
-            format,
-            size: (layout.width, layout.height),
-            times: known.film.times.clone(),
-            end: known.clip.time_base().seconds(known.end),
-            sound: sound.len(),
-        };
-        pending
-            .commit(|file| verify::check_clip(file, &expected))
-            .map_err(written)
-    }
-}
-
-fn changed() -> StreamError {
-    StreamError::Failed(
-        "gave other pictures the second time it was read; it changed meanwhile: run again".into(),
-    )
-}
-
-/// What the encoder must know.
-fn plan(clip: &Clip, format: crate::Format, sound: Vec<(u32, u32)>, video: &VideoOptions) -> Plan {
-    let colours = clip.colours();
-    let probe = &clip.probe().video;
-    Plan {
-        format,
-        layout: clip.layout(),
-        full: colours.full && clip.layout().depth == 8,
-        time_base: clip.time_base(),
-        aspect: clip.aspect(),
-        // Turned fields lie side by side and can't be told any more.
-        interlaced: probe
-            .interlaced
-            .filter(|_| probe.turn == crate::ffmpeg::probe::Turn::default()),
-        colour: colour(clip),
-        sound,
-        choice: video.choice.clone(),
-    }
-}
-
-/// Colour as it is said in the output: what the input says, where its pixels are kept as they are.
-fn colour(clip: &Clip) -> [Option<String>; 4] {
-    let [range, primaries, transfer, matrix] = clip.colour();
-    let rgb = matrix.as_deref() == Some("gbr");
-    let range = if clip.colours().full {
-        Some("pc".into())
-    } else {
-        range.filter(|_| !rgb)
-    };
-    [range, primaries, transfer, matrix.filter(|_| !rgb)]
 }
 
 /// When the last frame ends: as the container says, if that can be; otherwise as long as frames
@@ -566,98 +290,9 @@ fn end_of(clip: &Clip, pts: &[i64]) -> i64 {
     }
 }
 
-/// Follows the camera and says which frames are searched.
-pub(super) struct Follow {
-    camera: Camera,
-    searches: bool,
-    last: Option<f64>,
-}
-
-impl Follow {
-    pub(super) fn new(searches: bool) -> Self {
-        Self {
-            camera: Camera::default(),
-            searches,
-            last: None,
-        }
-    }
-
-    pub(super) fn look(&mut self, frame: Frame, pts: i64, time: f64) -> Look {
-        if !self.searches {
-            return Look {
-                pts,
-                motion: None,
-                frame: None,
-            };
-        }
-        let motion = self.camera.next(&green(&frame));
-        // A little early rather than a frame late.
-        let due = self
-            .last
-            .is_none_or(|l| time - l >= PERIOD - Duration::from_millis(4).as_secs_f64());
-        let searched = due || motion.is_some_and(|m| m.cut);
-        if searched {
-            self.last = Some(time);
-        }
-        Look {
-            pts,
-            motion,
-            frame: searched.then_some(frame),
-        }
-    }
-}
-
-/// Green stands for brightness: it weighs most in it, and nothing needs to be computed.
-fn green(frame: &Frame) -> GrayImage {
-    let rgb = frame.pixels().as_rgb8().map_or(&[][..], |p| p.as_raw());
-    let grey = rgb.chunks_exact(3).map(|p| p[1]).collect();
-    GrayImage::from_raw(frame.width(), frame.height(), grey).unwrap_or_default()
-}
-
-/// How frames are searched: for faint scores too, and at one size, as each face has many frames to be
-/// seen in.
-pub(super) fn faint(options: &detect::Options) -> detect::Options {
-    let mut faint = detect::Options {
-        rule: options.rule.times(FAINT),
-        ..*options
-    };
-    faint.layout.halved_from = u32::MAX;
-    faint
-}
-
-/// Searches the frames that are to be searched, all at once.
-pub(super) fn search_all(
-    looks: &[Look],
-    search: Option<&(&Detector, detect::Options)>,
-    scale: (f32, f32),
-) -> Result<Vec<Option<Vec<Sighting>>>, detect::DetectError> {
-    let Some((detector, options)) = search else {
-        return Ok(vec![None; looks.len()]);
-    };
-    let faint = detect::Options {
-        min_face: options.min_face / scale.1,
-        ..faint(options)
-    };
-    looks
-        .par_iter()
-        .map(|look| {
-            let Some(frame) = &look.frame else {
-                return Ok(None);
-            };
-            let faces = detector.faces(frame, &faint)?;
-            Ok(Some(
-                faces
-                    .iter()
-                    .map(|f| Sighting::new(f, BEGIN * options.rule.threshold(f.rect.height())))
-                    .collect(),
-            ))
-        })
-        .collect()
-}
-
 /// The demuxer for a job that is a video.
 pub(super) fn demuxer_of(source: &crate::discover::Source) -> Option<&'static str> {
-    match super::kind_of(source)? {
+    match super::input::kind_of(source)? {
         decode::Kind::Video(_, demuxer) => Some(demuxer),
         _ => None,
     }

@@ -1,0 +1,73 @@
+//! What `--version --verbose` says.
+
+use std::{fs, path::PathBuf};
+
+use unface::{
+    ShownPath,
+    cage::Launcher,
+    decode,
+    detect::{
+        manifest,
+        session::{Network, Runtime},
+    },
+    pipeline::Caged,
+    redact,
+};
+
+use super::{args::Finding, places};
+
+/// Version, model, runtime, effects and limits, as far as they can be had.
+pub fn about(finding: &Finding, launcher: Launcher) -> String {
+    let model = match (&finding.model, manifest::embedded()) {
+        (Some(path), _) => match fs::read(path) {
+            Ok(bytes) => described(&bytes, &ShownPath(path.clone()).to_string()),
+            Err(e) => format!("{}: can't be read ({e})", ShownPath(path.clone())),
+        },
+        (None, Some(bytes)) => described(bytes, "embedded"),
+        (None, None) => "none embedded; looked for in the data directory".into(),
+    };
+    let folders: Vec<PathBuf> = places::data_directory().into_iter().collect();
+    let runtime = match Runtime::load(finding.onnxruntime.as_deref(), &folders) {
+        Ok(runtime) => format!(
+            "ONNX Runtime {}, {}",
+            runtime
+                .version()
+                .unwrap_or_else(|| "of unknown version".into()),
+            ShownPath(runtime.path().to_path_buf())
+        ),
+        Err(e) => format!("none ({e})"),
+    };
+    let sandbox = match Caged::new(launcher, &decode::Options::default()) {
+        Ok(cage) => cage.strength().to_string(),
+        Err(e) => format!("none ({e})"),
+    };
+    let defaults = decode::Options::default();
+    let (cells, most) = (redact::effect::DEFAULT_CELLS, redact::effect::MOST_CELLS);
+    let formats: Vec<_> = unface::Format::ALL
+        .iter()
+        .map(ToString::to_string)
+        .collect();
+    format!(
+        "unface {}\n\
+         model     {model}\n\
+         runtime   {runtime}\n\
+         formats   {}\n\
+         effects   blur and pixelate: {cells} × {cells} averages a face, at most {most} × {most}, \
+         rounded and with noise; erase, fill and image: nothing of a face\n\
+         limits    {} MiB a decoded picture (--max-memory), {} MiB of metadata, 4 MiB a colour profile, \
+         16383 pixels a side in WebP, 65535 in JPEG and GIF\n\
+         sandbox   {sandbox}",
+        env!("CARGO_PKG_VERSION"),
+        formats.join(", "),
+        defaults.max_memory >> 20,
+        defaults.max_metadata >> 20,
+    )
+}
+
+fn described(bytes: &[u8], place: &str) -> String {
+    let family = Network::from_bytes(bytes.to_vec()).map_or_else(
+        |e| format!("no model: {e}"),
+        |n| n.spec().family.name().into(),
+    );
+    format!("{family}, {place}, SHA-256 {}", manifest::sha256(bytes))
+}

@@ -1,0 +1,72 @@
+//! What an input is, by its first bytes.
+
+use std::io::{self, Read};
+
+use crate::{decode, discover::Source};
+
+/// What came on standard input.
+pub(super) struct Piped {
+    /// All of it, or of a stream its beginning.
+    pub(super) bytes: Vec<u8>,
+    /// The rest is read while it is worked on.
+    pub(super) streams: bool,
+}
+
+pub(super) fn read_stdin(limit: u64) -> io::Result<Piped> {
+    let mut bytes = Vec::new();
+    let head = decode::HEAD.min(usize::try_from(limit).unwrap_or(usize::MAX));
+    io::stdin()
+        .lock()
+        .take(head as u64)
+        .read_to_end(&mut bytes)?;
+    let streams = bytes.starts_with(decode::y4m::SIGNATURE);
+    if !streams {
+        let rest = limit.saturating_add(1) - bytes.len() as u64;
+        io::stdin().lock().take(rest).read_to_end(&mut bytes)?;
+    }
+    Ok(Piped { bytes, streams })
+}
+
+pub(super) fn format_of(source: &Source, stdin: Option<&Vec<u8>>) -> Option<crate::Format> {
+    let kind = match source {
+        Source::Stdin => stdin.map(|bytes| decode::sniff(&bytes[..bytes.len().min(decode::HEAD)])),
+        Source::File(_) => kind_of(source),
+    };
+    match kind? {
+        decode::Kind::Photo(format) | decode::Kind::Heif(format) => Some(format),
+        decode::Kind::Video(_, decode::Y4M) => Some(crate::Format::Y4m),
+        decode::Kind::Video(_, demuxer) if *source != Source::Stdin => {
+            let webm = demuxer == "matroska"
+                && head_of(source).is_some_and(|h| h.windows(4).take(64).any(|w| w == b"webm"));
+            Some(if webm {
+                crate::Format::WebM
+            } else {
+                crate::Format::Mp4
+            })
+        }
+        _ => None,
+    }
+}
+
+/// The first bytes of an ordinary file.
+fn head_of(source: &Source) -> Option<Vec<u8>> {
+    let Source::File(path) = source else {
+        return None;
+    };
+    // Opening a pipe twice would lose what it gives.
+    if !std::fs::metadata(path).is_ok_and(|m| m.is_file()) {
+        return None;
+    }
+    let mut head = Vec::new();
+    std::fs::File::open(path)
+        .ok()?
+        .take(decode::HEAD as u64)
+        .read_to_end(&mut head)
+        .ok()?;
+    Some(head)
+}
+
+/// What an ordinary file is, by its content.
+pub(super) fn kind_of(source: &Source) -> Option<decode::Kind> {
+    head_of(source).map(|head| decode::sniff(&head))
+}

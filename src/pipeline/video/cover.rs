@@ -1,0 +1,195 @@
+//! The second pass over a video: every frame is covered and encoded.
+
+use std::sync::mpsc;
+
+use super::Known;
+use crate::{
+    decode::clip::{Clip, Uncut},
+    discover::{Job, Output},
+    encode::clip::{ClipEncoder, Plan},
+    error::Error,
+    ffmpeg::StreamError,
+    pipeline::{
+        Pass, Progress, Task, VideoOptions,
+        follow::WAITING,
+        moving::{numbered, spots},
+        photo::go_on,
+        shop::Shop,
+    },
+    redact::{self, clip::ClipCover},
+    sound::Sound,
+    verify, write,
+};
+
+impl Shop<'_> {
+    /// The second pass.
+    pub(super) fn cover_film(
+        &self,
+        index: usize,
+        job: &Job,
+        known: &Known,
+        progress: &dyn Progress,
+    ) -> Result<(), Error> {
+        let source = job.source.path();
+        let Task::Cover {
+            redact,
+            places,
+            preview,
+            video,
+            ..
+        } = &self.settings.task
+        else {
+            return Ok(());
+        };
+        let failed = |e: StreamError| Error::Video {
+            path: source.into(),
+            source: e,
+        };
+        let (Some(Output::File(target)), Some(format)) = (&job.output, job.format) else {
+            return Err(failed(StreamError::Failed(
+                "is a video, and videos can't be written to a pipe; name a file or folder with -o"
+                    .into(),
+            )));
+        };
+        let written = |e: write::WriteError<verify::VerifyError>| Error::Write {
+            path: target.as_path().into(),
+            source: e,
+        };
+        let encoded = |e: crate::encode::EncodeError| Error::Encode {
+            path: target.as_path().into(),
+            source: e,
+        };
+        let covered = |e: redact::RedactError| Error::Redact {
+            path: source.into(),
+            source: e,
+        };
+        if crate::Format::from_path(target).is_none_or(|f| !f.is_video()) {
+            return Err(encoded(crate::encode::EncodeError::Kind(format)));
+        }
+        let noise = self.moving_noise(index).map_err(covered)?;
+        let mut cover = ClipCover::new(redact, known.clip.colours(), noise).map_err(covered)?;
+        let audio =
+            video.audio != crate::sound::Audio::Drop && !known.clip.probe().audio.is_empty();
+        let mut pictures = known.clip.planes(audio).map_err(failed)?;
+        let tracks = pictures.sound();
+        let sound: Result<Vec<Sound>, _> = tracks
+            .iter()
+            .map(|&(rate, channels)| Sound::new(video.audio, rate, channels, &video.mute))
+            .collect();
+        let mut sound =
+            sound.map_err(|_| covered(redact::RedactError::Random("for a disguise".into())))?;
+        self.sweep(write::folder_of(target));
+        let pending =
+            write::Pending::create(target, self.settings.request.overwrite).map_err(written)?;
+        let pending = pending.timeless(self.settings.request.neutral);
+        let plan = plan(&known.clip, format, tracks, video);
+        let mut encoder =
+            ClipEncoder::start(plan, pending.file().map_err(written)?, &pending.path())
+                .map_err(encoded)?;
+        let (send, receive) = mpsc::sync_channel(WAITING);
+        let mut done = 0;
+        std::thread::scope(|scope| {
+            scope.spawn(move || {
+                loop {
+                    let next = pictures.part();
+                    let over = !matches!(next, Ok(Some(_)));
+                    if send.send(next).is_err() || over {
+                        return;
+                    }
+                }
+            });
+            let receive = receive;
+            while let Some(uncut) = receive
+                .recv()
+                .map_err(|_| failed(StreamError::Pipe("the decoder went away".into())))?
+                .map_err(failed)?
+            {
+                match uncut {
+                    Uncut::Picture(picture) => {
+                        if known.pts.get(done) != Some(&picture.pts()) {
+                            return Err(failed(changed()));
+                        }
+                        let seen = known.film.at(done);
+                        let spots = spots(&seen, places);
+                        let mut picture = cover.cover(picture, &spots).map_err(covered)?;
+                        if *preview {
+                            cover.outline(&mut picture, &numbered(&seen));
+                        }
+                        encoder.picture(&picture).map_err(encoded)?;
+                        done += 1;
+                        if done % 16 == 0 {
+                            go_on(progress)?;
+                            progress.frames(
+                                source,
+                                Pass::Cover,
+                                done,
+                                Some(known.pts.len()),
+                                known.film.tracks().len(),
+                            );
+                        }
+                    }
+                    Uncut::Sound { track, pts, data } => {
+                        let mut data = data;
+                        sound[track].change(pts, &mut data);
+                        encoder.sound(track, pts, &data).map_err(encoded)?;
+                    }
+                }
+            }
+            Ok(())
+        })?;
+        if done != known.pts.len() {
+            return Err(failed(changed()));
+        }
+        encoder.finish(known.end).map_err(encoded)?;
+        go_on(progress)?;
+        let layout = known.clip.layout();
+        let expected = verify::Expected {
+            format,
+            size: (layout.width, layout.height),
+            times: known.film.times().to_vec(),
+            end: known.clip.time_base().seconds(known.end),
+            sound: sound.len(),
+        };
+        pending
+            .commit(|file| verify::check_clip(file, &expected))
+            .map_err(written)
+    }
+}
+
+fn changed() -> StreamError {
+    StreamError::Failed(
+        "gave other pictures the second time it was read; it changed meanwhile: run again".into(),
+    )
+}
+
+/// What the encoder must know.
+fn plan(clip: &Clip, format: crate::Format, sound: Vec<(u32, u32)>, video: &VideoOptions) -> Plan {
+    let colours = clip.colours();
+    let probe = &clip.probe().video;
+    Plan {
+        format,
+        layout: clip.layout(),
+        full: colours.full && clip.layout().depth == 8,
+        time_base: clip.time_base(),
+        aspect: clip.aspect(),
+        // Turned fields lie side by side and can't be told any more.
+        interlaced: probe
+            .interlaced
+            .filter(|_| probe.turn == crate::ffmpeg::probe::Turn::default()),
+        colour: colour(clip),
+        sound,
+        choice: video.choice.clone(),
+    }
+}
+
+/// Colour as it is said in the output: what the input says, where its pixels are kept as they are.
+fn colour(clip: &Clip) -> [Option<String>; 4] {
+    let [range, primaries, transfer, matrix] = clip.colour();
+    let rgb = matrix.as_deref() == Some("gbr");
+    let range = if clip.colours().full {
+        Some("pc".into())
+    } else {
+        range.filter(|_| !rgb)
+    };
+    [range, primaries, transfer, matrix.filter(|_| !rgb)]
+}
