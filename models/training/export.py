@@ -13,7 +13,7 @@ from pathlib import Path
 import onnx
 import torch
 
-from network import Network, export
+from network import Network, export, original
 from prepare import held
 from quantise import equalise, pack, quantise
 
@@ -21,13 +21,14 @@ from quantise import equalise, pack, quantise
 FLOAT = {f"b{k}.{part}" for k in range(12, 16) for part in ("expand", "depthwise", "project")}
 
 
-def load(path, share=1.0):
-    """The network of a checkpoint, or of what prune.py wrote."""
+def load(path, share=1.0, uncut=None):
+    """The network of a checkpoint, or of what prune.py wrote. `uncut`: the original, where a checkpoint begins with it."""
     saved = torch.load(path, weights_only=True)
+    start = saved.get("start") or (original(uncut).state_dict() if share < 1 else {})
     network = Network(saved["widths"])
     weights = {k: v.float() for k, v in saved["weights"].items()}
     for name, mean in saved.get("average", {}).items():
-        weights[name] = share * mean.float() + (1 - share) * saved["start"][name].float()
+        weights[name] = share * mean.float() + ((1 - share) * start[name].float() if share < 1 else 0)
     network.load_state_dict(weights)
     return network.eval()
 
@@ -36,10 +37,11 @@ def main():
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("--checkpoint", required=True)
     p.add_argument("--share", type=float, default=1.0)
+    p.add_argument("--original", default="models/centerface.onnx")
     p.add_argument("--pictures", type=Path, help="photos for the ranges of 8 bits; float without")
     p.add_argument("--out", required=True)
     a = p.parse_args()
-    model = export(load(a.checkpoint, a.share))
+    model = export(load(a.checkpoint, a.share, a.original))
     if not a.pictures:
         onnx.save(model, a.out)
         return

@@ -5,7 +5,7 @@
   (later) the same without --start
 
 Two processes: one makes crops and runs on them, in ONNX Runtime, the original (the teacher) and the part of the network that stays as it is;
-the other trains the rest. The checkpoint holds the weights, their running mean, and the weights before any training, which export.py averages with.
+the other trains the rest. The checkpoint holds the weights, their running mean, and of a cut network the weights before any training, which export.py averages with.
 """
 import argparse
 import math
@@ -22,7 +22,7 @@ import torch
 import torch.multiprocessing as multiprocessing
 import torch.nn.functional as F
 
-from network import FRONT, Network, export, export_front, original
+from network import FRONT, ORIGINAL, Network, export, export_front, original
 from sampling import Photos, Sampler
 
 AVERAGE = 0.99
@@ -124,11 +124,19 @@ def losses(output, features, maps, taught, norms):
 def save(path, network, average, start, state):
     mean = dict(zip((n for n, p in network.named_parameters() if p.requires_grad), average))
     weights = {k: v.detach().half().contiguous() for k, v in network.state_dict().items()}
-    content = {"widths": network.widths, "weights": weights, "average": {k: v.half().contiguous() for k, v in mean.items()},
-               "start": {k: v.half().contiguous() for k, v in start.items()}, **state}
+    content = {"widths": network.widths, "weights": weights, "average": {k: v.half().contiguous() for k, v in mean.items()}, **state}
+    if network.widths != ORIGINAL:
+        content["start"] = {k: v.half().contiguous() for k, v in start.items()}
     partial = Path(path).with_suffix(".part")
     torch.save(content, partial)
     partial.replace(path)
+
+
+def started(saved, a):
+    """The weights before training: those of the original unless channels were cut, which a checkpoint needs not keep."""
+    if a.start or a.uncut:
+        return saved["weights"]
+    return saved["start"] if "start" in saved else original(a.original).state_dict()
 
 
 def main():
@@ -136,6 +144,7 @@ def main():
     p.add_argument("--cache", required=True)
     p.add_argument("--original", default="models/centerface.onnx")
     p.add_argument("--start", help="what prune.py wrote; without it the checkpoint is gone on from")
+    p.add_argument("--uncut", action="store_true", help="begin with the original itself")
     p.add_argument("--checkpoint", required=True)
     p.add_argument("--minutes", type=float, default=90)
     p.add_argument("--rate", type=float, default=1.2e-3)
@@ -146,8 +155,11 @@ def main():
     a = p.parse_args()
     torch.set_num_threads(1)
     torch.manual_seed(a.seed)
-    saved = torch.load(a.start or a.checkpoint, weights_only=True)
-    start = {k: v.float() for k, v in (saved["weights"] if a.start else saved["start"]).items()}
+    if a.uncut:
+        saved = {"widths": ORIGINAL, "weights": original(a.original).state_dict()}
+    else:
+        saved = torch.load(a.start or a.checkpoint, weights_only=True)
+    start = {k: v.float() for k, v in started(saved, a).items()}
     state = {k: saved.get(k, 0.0) for k in ("crops", "minutes")} | {"curve": saved.get("curve", [])}
     network = Network(saved["widths"])
     network.load_state_dict({k: v.float() for k, v in saved["weights"].items()})
