@@ -9,7 +9,7 @@ use std::borrow::Cow;
 
 use image::DynamicImage;
 
-use super::{Copy, DetectError, Detector, Options, View, reduced, rgb8, tiling::Level};
+use super::{Copy, DetectError, Detector, Options, View, reduced, tiling::Level, views};
 use crate::{face::Face, geometry::Rect};
 
 /// How much smaller the copy is that is searched again.
@@ -42,12 +42,29 @@ impl Detector {
         options: &Options,
         looks: Looks,
     ) -> Result<Vec<Face>, DetectError> {
-        let view = rgb8(pixels);
-        let mut seen = vec![self.half(&view, options)?];
+        let views = views(pixels);
+        let mut all = Vec::new();
+        for view in &views {
+            all.extend(self.looks(view, options, looks)?);
+        }
+        Ok(match views.len() {
+            1 => all,
+            // A face of one view may be seen in another too.
+            _ => super::merge::suppress(all, SAME),
+        })
+    }
+
+    fn looks(
+        &self,
+        view: &View<'_>,
+        options: &Options,
+        looks: Looks,
+    ) -> Result<Vec<Face>, DetectError> {
+        let mut seen = vec![self.half(view, options)?];
         if looks == Looks::Half {
             seen[0].retain(|f| f.rect.height() >= LEAST);
         } else {
-            seen.push(self.search(&view, options)?);
+            seen.push(self.search(view, options)?);
             let (width, height) = (view.width, view.height);
             let mirrored = View {
                 pixels: Cow::Owned(view.pixels.fliph()),

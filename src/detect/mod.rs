@@ -377,7 +377,7 @@ fn rgb8(pixels: &DynamicImage) -> View<'_> {
 
 /// What of a picture must be searched: its colours, whatever their alpha (a viewer that ignores
 /// alpha shows them), and, where some pixels are transparent, also the picture as it looks on
-/// white.
+/// white and on black.
 fn views(pixels: &DynamicImage) -> Vec<View<'_>> {
     let colours = rgb8(pixels);
     if !pixels.color().has_alpha() {
@@ -387,22 +387,21 @@ fn views(pixels: &DynamicImage) -> Vec<View<'_>> {
     if rgba.pixels().all(|p| p.0[3] == 255) {
         return vec![colours];
     }
-    let on_white = image::RgbImage::from_fn(rgba.width(), rgba.height(), |x, y| {
-        let [r, g, b, a] = rgba.get_pixel(x, y).0;
-        let blend =
-            |v: u8| ((u32::from(v) * u32::from(a) + 255 * (255 - u32::from(a)) + 127) / 255) as u8;
-        image::Rgb([blend(r), blend(g), blend(b)])
-    });
     let (width, height) = (rgba.width(), rgba.height());
-    let on_white = std::borrow::Cow::Owned(DynamicImage::ImageRgb8(on_white));
-    vec![
-        colours,
+    let on = |ground: u32| {
+        let shown = image::RgbImage::from_fn(width, height, |x, y| {
+            let [r, g, b, a] = rgba.get_pixel(x, y).0;
+            let a = u32::from(a);
+            let blend = |v: u8| ((u32::from(v) * a + ground * (255 - a) + 127) / 255) as u8;
+            image::Rgb([blend(r), blend(g), blend(b)])
+        });
         View {
-            pixels: on_white,
+            pixels: std::borrow::Cow::Owned(DynamicImage::ImageRgb8(shown)),
             width,
             height,
-        },
-    ]
+        }
+    };
+    vec![colours, on(255), on(0)]
 }
 
 /// A reduced copy.

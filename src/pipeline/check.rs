@@ -20,7 +20,7 @@ pub struct Checked {
 }
 
 /// Reads each file of `paths`, and each file in folders among them, by name, hidden ones as well;
-/// links in folders are not followed. `told` says whether to go on.
+/// links in folders are not followed, and reported as not read. `told` says whether to go on.
 ///
 /// `limit`: largest file that is read, in bytes.
 pub fn check(paths: &[PathBuf], limit: u64, mut told: impl FnMut(Checked) -> bool) {
@@ -41,6 +41,11 @@ pub fn check(paths: &[PathBuf], limit: u64, mut told: impl FnMut(Checked) -> boo
                 Ok(entry) if entry.file_type().is_some_and(|t| t.is_file()) => {
                     one(entry.path(), limit)
                 }
+                // What a link shows would be posted with the folder, and is not read here.
+                Ok(entry) if entry.path_is_symlink() => unreadable(
+                    entry.path(),
+                    std::io::Error::other("a link in a folder; name the file that it leads to"),
+                ),
                 Ok(_) => continue,
                 Err(error) => unreadable(path, std::io::Error::other(error)),
             };

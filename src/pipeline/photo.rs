@@ -21,10 +21,6 @@ use crate::{
 /// Most times that a covered picture is searched again: a face that was hidden by nothing but a bad
 /// look at it is found at once, and covers can make a second one look like a face.
 const ROUNDS: usize = 2;
-/// A box of which more is covered is no face that was missed: what lies round a cover, a shoulder, the cover's
-/// own edge, is taken for faces often. On 288 held-out photos of WIDER FACE this took two thirds of
-/// what would have been covered for nothing, and none of the faces found.
-const CLEAR: f32 = 0.05;
 /// A look may see a face with this share of the mean score that counts.
 const FLOOR: f32 = 0.5;
 
@@ -235,8 +231,7 @@ impl Shop<'_> {
                 source: e,
             })?;
             open.retain(|f| {
-                f.score >= how.uncertain.threshold(f.rect.height())
-                    && covered.share(&f.rect) <= CLEAR
+                f.score >= how.uncertain.threshold(f.rect.height()) && covered.is_open(&f.rect)
             });
             let (sure, unsure): (Vec<Face>, Vec<Face>) = open
                 .into_iter()
@@ -254,7 +249,7 @@ impl Shop<'_> {
                 })?;
             again.extend(sure);
             // What the new covers hide is no longer in doubt.
-            uncertain.retain(|f| covered.share(&f.rect) <= CLEAR);
+            uncertain.retain(|f| covered.is_open(&f.rect));
         }
         Ok((again, uncertain))
     }

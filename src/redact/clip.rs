@@ -15,7 +15,7 @@ use std::collections::HashMap;
 use super::{
     Effect, LARGEST_REGION, LEAST_REGION, Noise, Options, RedactError,
     effect::cells::{TINT_NOISE, TINT_STEP, reliefs, tint},
-    outline,
+    inside, outline,
 };
 use crate::{
     geometry::Rect,
@@ -121,6 +121,9 @@ impl ClipCover {
         let mut data = picture.into_data();
         if let Some(bad) = spots.iter().find(|s| !s.rect.is_finite()) {
             return Err(RedactError::NotFinite(bad.rect));
+        }
+        for spot in spots.iter().filter(|s| s.exact) {
+            inside(&spot.rect, layout.width, layout.height)?;
         }
         let rects: Vec<(u32, Rect)> = spots
             .iter()

@@ -55,6 +55,9 @@ impl FramesCover {
             return Err(RedactError::NotFinite(bad.rect));
         }
         let (width, height) = (frame.width(), frame.height());
+        for spot in spots.iter().filter(|s| s.exact) {
+            super::inside(&spot.rect, width, height)?;
+        }
         let places: Vec<(u32, PixelRect)> = spots
             .iter()
             .filter_map(|s| {

@@ -31,6 +31,11 @@ pub const LARGEST_REGION: f32 = 5.0;
 /// Points across and down at which a rectangle is looked at.
 const POINTS: u32 = 16;
 
+/// Of a face's middle, half as wide and high, at most this share is covered if it is to be seen.
+const CLEAR: f32 = 0.05;
+/// A cover that overlaps a box by this much (IoU) covers what the box shows.
+const SAME_PLACE: f32 = 0.2;
+
 /// How to cover.
 #[derive(Debug, Clone)]
 pub struct Options {
@@ -47,6 +52,19 @@ pub enum RedactError {
     /// A box with coordinates that are no numbers: leaving it out would expose somebody.
     #[error("a box to cover has coordinates that are no numbers ({0:?}); correct it")]
     NotFinite(Rect),
+    /// A place that a person named has no pixel in the picture: covering nothing would expose somebody.
+    #[error(
+        "the place to cover, {:.0},{:.0} to {:.0},{:.0}, lies outside this picture of {width} × {height} pixels; correct it",
+        place.x1, place.y1, place.x2, place.y2
+    )]
+    Outside {
+        /// The place, in pixels of the upright picture.
+        place: Rect,
+        /// Columns of the picture.
+        width: u32,
+        /// Rows of the picture.
+        height: u32,
+    },
     /// The size factor is out of range.
     #[error("the region factor {0} is out of range; use {LEAST_REGION} to {LARGEST_REGION}")]
     Region(f32),
@@ -119,6 +137,19 @@ impl Redacted {
         covered.count() as f32 / (POINTS * POINTS) as f32
     }
 
+    /// Whether a face may be seen at `rect`: hardly anything of its middle is covered, and no cover is
+    /// about as large and in the same place. What lies round a cover, a shoulder, the cover's own edge, is
+    /// taken for a face often; but a cover at its side, a neighbour's, hides no face.
+    #[must_use]
+    pub fn is_open(&self, rect: &Rect) -> bool {
+        let seen = rect.clip(self.width(), self.height());
+        self.share(&seen.inflate(0.5)) <= CLEAR
+            && self.regions.iter().flat_map(|r| &r.parts).all(|p| {
+                let [x1, y1, x2, y2] = [p.x1, p.y1, p.x2, p.y2].map(|v| v as f32);
+                Rect::new(x1, y1, x2, y2).iou(rect) < SAME_PLACE
+            })
+    }
+
     /// Covers further `faces`, enlarged by the region factor. What reads from under its region
     /// otherwise is drawn as [`Effect::Erase`] here, so that nothing is measured a second time
     /// where an earlier region is touched.
@@ -182,6 +213,9 @@ pub fn cover(
         return Err(RedactError::NotFinite(*bad));
     }
     let (width, height) = (frame.width(), frame.height());
+    for place in places {
+        inside(place, width, height)?;
+    }
     let rects: Vec<PixelRect> = faces
         .iter()
         .map(|face| face.inflate(options.region))
@@ -192,4 +226,16 @@ pub fn cover(
     let mut pixels = frame.into_pixels();
     effect::apply(&mut pixels, &regions, &options.effect, noise)?;
     Ok(Redacted { pixels, regions })
+}
+
+/// Refuses a place that a person named and that has no pixel in the picture.
+fn inside(place: &Rect, width: u32, height: u32) -> Result<(), RedactError> {
+    match place.to_pixels(width, height) {
+        Some(_) => Ok(()),
+        None => Err(RedactError::Outside {
+            place: *place,
+            width,
+            height,
+        }),
+    }
 }

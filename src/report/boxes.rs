@@ -131,6 +131,19 @@ pub enum BoxesError {
         "has boxes for a picture of {0} × {1} pixels and this one has {2} × {3}; run detect again"
     )]
     Size(u32, u32, u32, u32),
+    /// A box without a pixel in the picture: covering nothing would expose somebody.
+    #[error(
+        "has a box outside this picture of {width} × {height} pixels ({:.0},{:.0} to {:.0},{:.0}); correct it, boxes are in pixels of the upright picture",
+        place.x1, place.y1, place.x2, place.y2
+    )]
+    Outside {
+        /// The box.
+        place: Rect,
+        /// Columns of the picture.
+        width: u32,
+        /// Rows of the picture.
+        height: u32,
+    },
 }
 
 #[derive(Deserialize)]
@@ -264,7 +277,12 @@ impl Boxes {
             Some((w, h)) if (*w, *h) != (width, height) => {
                 Err(BoxesError::Size(*w, *h, width, height))
             }
-            _ => Ok(faces.clone()),
+            _ => {
+                for face in faces {
+                    inside(&face.rect, (width, height))?;
+                }
+                Ok(faces.clone())
+            }
         }
     }
 
@@ -295,6 +313,7 @@ impl Boxes {
         let mut single = Vec::new();
         for (&frame, faces) in &film.frames {
             for (face, track) in faces {
+                inside(&face.rect, (width, height))?;
                 let knot = (frame, face.rect, face.score);
                 match track {
                     // Twice the same track in one frame: the second box must not be lost.
@@ -311,5 +330,16 @@ impl Boxes {
             }
         }
         Ok(tracks.into_values().chain(single).collect())
+    }
+}
+
+fn inside(rect: &Rect, (width, height): (u32, u32)) -> Result<(), BoxesError> {
+    match rect.to_pixels(width, height) {
+        Some(_) => Ok(()),
+        None => Err(BoxesError::Outside {
+            place: *rect,
+            width,
+            height,
+        }),
     }
 }

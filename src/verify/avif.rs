@@ -327,6 +327,9 @@ fn units(mut data: &[u8], shown: (u32, u32), config: u8) -> Result<(), Fault> {
             HEADER if size(unit) != Some(shown) => {
                 return Err((LeakKind::HiddenPixels, "a coded picture of another size"));
             }
+            HEADER if length(unit) != Some(unit.len()) => {
+                return Err((LeakKind::Slack, "bytes behind a header"));
+            }
             HEADER if level(unit) != Some(config) => {
                 return Err((LeakKind::Malformed, "a level that is not the picture's"));
             }
@@ -360,6 +363,50 @@ fn unit(data: &[u8]) -> Option<(u8, &[u8], &[u8])> {
         }
     }
     None
+}
+
+/// Bytes of a still picture's header, up to the bits that end it (AV1, 5.5.1 and 5.5.2).
+fn length(header: &[u8]) -> Option<usize> {
+    let bit = |i: usize| Some(header.get(i / 8)? >> (7 - i % 8) & 1 == 1);
+    let number = |from: usize, count: usize| {
+        (from..from + count).try_fold(0usize, |n, i| Some(n << 1 | usize::from(bit(i)?)))
+    };
+    let profile = number(0, 3)?;
+    // Sides and their numbers of bits; then superblocks, four tools and restoration, a bit each.
+    let mut at = 18 + number(10, 4)? + 1 + number(14, 4)? + 1 + 6;
+    let deep = bit(at)?;
+    let twelve = profile == 2 && deep && bit(at + 1)?;
+    at += 1 + usize::from(profile == 2 && deep);
+    let grey = profile != 1 && bit(at)?;
+    at += usize::from(profile != 1);
+    let described = bit(at)?;
+    // Primaries, transfer and matrix; sRGB as red, green and blue says no more.
+    let rgb = described && number(at + 1, 24)? == 0x01_0D_00;
+    at += 1 + if described { 24 } else { 0 };
+    if grey {
+        at += 1;
+    } else {
+        // How the colours are sampled: by the profile, or said.
+        let mut halved = (profile == 0, profile == 0);
+        if !rgb {
+            at += 1;
+            if profile == 2 {
+                halved = (true, false);
+                if twelve {
+                    halved.0 = bit(at)?;
+                    at += 1;
+                    halved.1 = halved.0 && bit(at)?;
+                    at += usize::from(halved.0);
+                }
+            }
+            at += if halved == (true, true) { 2 } else { 0 };
+        }
+        at += 1;
+    }
+    // Grain; then a 1 and zeros up to a whole byte.
+    at += 1;
+    let last = *header.get(at / 8)?;
+    (last << (at % 8) == 0x80).then_some(at / 8 + 1)
 }
 
 /// Profile and level in the header of a still picture, as a configuration has them.

@@ -4,8 +4,9 @@
 use super::{Findings, LeakKind};
 use crate::jpeg::{self, Oddity, Segment};
 
-/// `FFE0`, length 16, `JFIF\0`, version, density unit and values, no thumbnail.
-const JFIF_LENGTH: usize = 18;
+/// What a JFIF header holds: version 1.02, no unit, one by one, no thumbnail. Other versions and
+/// densities would tell where a picture comes from.
+const JFIF: &[u8] = b"JFIF\0\x01\x02\0\0\x01\0\x01\0\0";
 
 pub(super) fn inspect(bytes: &[u8], findings: &mut Findings) -> Option<(u32, u32)> {
     let structure = match jpeg::walk(bytes) {
@@ -21,10 +22,16 @@ pub(super) fn inspect(bytes: &[u8], findings: &mut Findings) -> Option<(u32, u32
         match segment.marker {
             0xE0 if payload.starts_with(b"JFIF\0") && !jfif => {
                 jfif = true;
-                if segment.whole.len() != JFIF_LENGTH || payload[12..] != [0, 0] {
+                if payload.len() != JFIF.len() || payload[12..] != [0, 0] {
                     findings.add(
                         LeakKind::Thumbnail,
                         "thumbnail in the JFIF header",
+                        segment.whole.clone(),
+                    );
+                } else if payload != JFIF {
+                    findings.add(
+                        LeakKind::Unknown,
+                        "a version or density in the JFIF header",
                         segment.whole.clone(),
                     );
                 }
@@ -36,7 +43,7 @@ pub(super) fn inspect(bytes: &[u8], findings: &mut Findings) -> Option<(u32, u32
                     );
                 }
             }
-            0xD8 | 0xD9 | 0xDA | 0xDB | 0xC0 | 0xC1 | 0xC2 | 0xC4 | 0xDD => {}
+            0xD8 | 0xD9 | 0xDA | 0xDB | 0xC0 | 0xC1 | 0xC2 | 0xC4 => {}
             _ => unlisted(segment, payload, findings),
         }
     }
@@ -89,6 +96,7 @@ fn unlisted(segment: &Segment, payload: &[u8], findings: &mut Findings) {
         0xE2 if payload.starts_with(b"MPF\0") => {
             (LeakKind::SecondPicture, "index of further pictures".into())
         }
+        0xDD => (LeakKind::Unknown, "restart interval".into()),
         0xED => (LeakKind::Iptc, "IPTC".into()),
         0xFE => (LeakKind::Comment, "comment".into()),
         0xE0..=0xEF => (

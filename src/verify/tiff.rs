@@ -13,8 +13,8 @@ use super::{Findings, LeakKind};
 pub(super) const SIGNATURES: [&[u8]; 2] = [b"II*\0", b"MM\0*"];
 
 /// Tags that say how the pixels lie in the file, and no more.
-const STRUCTURAL: [u16; 17] = [
-    254, 256, 257, 258, 259, 262, 273, 277, 278, 279, 282, 283, 284, 296, 317, 338, 339,
+const STRUCTURAL: [u16; 14] = [
+    254, 256, 257, 258, 259, 262, 273, 277, 278, 279, 284, 317, 338, 339,
 ];
 /// Most entries of a directory that are followed.
 const MAX_ENTRIES: usize = 1000;
@@ -255,6 +255,7 @@ fn pixels(
         && matches!(predictor, 1 | 2)
         && one(284, Some(1))? == 1
         && one(254, Some(0))? == 0
+        && all(339).is_none_or(|v| v.len() == channels && v.iter().all(|&f| f == 1))
         && channels == colours + extra.len();
     if !sound {
         return None;

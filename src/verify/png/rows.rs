@@ -101,6 +101,13 @@ impl<'a> Rows<'a> {
         findings.hidden(self.hidden);
         let entries = self.palette.map_or(0, |p| p.len() / 3);
         if self.header.colour != 3 {
+            if let Some(t) = self.transparency {
+                findings.add(
+                    LeakKind::Unused,
+                    "a transparent colour beside an alpha channel or none",
+                    0..t.len(),
+                );
+            }
             if self.palette.is_some() {
                 findings.add(
                     LeakKind::Unused,
@@ -110,6 +117,18 @@ impl<'a> Rows<'a> {
             }
             return;
         }
+        if self.palette.is_some_and(|p| !p.len().is_multiple_of(3)) {
+            findings.add(LeakKind::Slack, "bytes behind a palette", 0..0);
+        }
+        // The colours of what can't be seen.
+        let clear = self.transparency.unwrap_or_default().iter();
+        let colours = self.palette.unwrap_or_default().chunks_exact(3);
+        findings.hidden(
+            clear
+                .zip(colours)
+                .filter(|(alpha, colour)| **alpha == 0 && **colour != [0, 0, 0])
+                .count() as u64,
+        );
         let spare = (0..entries.min(256)).filter(|&i| !self.used[i]).count();
         if spare > 0 || entries > 256 {
             findings.add(
