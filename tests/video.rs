@@ -20,7 +20,7 @@ use unface::{
     ffmpeg::nut::{Content, Reader, Stream, TimeBase, Writer},
     report::Boxes,
     sound::{Audio, Sound, vocoder::Vocoder},
-    track::{Motion, Options, Sighting, Tracker},
+    track::{self, Motion, Options, Sighting, Tracker},
     verify,
 };
 
@@ -580,17 +580,203 @@ fn nothing_is_held_across_a_cut() {
         );
     }
     let tracks = tracker.finish();
-    assert_eq!((tracks.at(9).len(), tracks.at(10).len()), (1, 0));
+    // One frame beyond the border, in which both scenes may be mixed.
+    let at = |frame| tracks.at(frame).len();
+    assert_eq!((at(9), at(10), at(11)), (1, 1, 0));
+}
+
+/// A still background on which a drawn face appears in the frames that `when` (ffmpeg's expression of `n`)
+/// names; gives the clip.
+fn appearing(dir: &Path, rate: u32, frames: u32, when: &str) -> PathBuf {
+    let (portrait, source) = (
+        sample("portrait.jpg"),
+        format!("testsrc=s=640x480:r={rate}"),
+    );
+    let overlay = format!("[1]scale=-2:200[f];[0][f]overlay=200:140:enable='{when}'");
+    let count = frames.to_string();
+    let portrait = portrait.to_str().unwrap();
+    let mut args = vec!["-f", "lavfi", "-i", &source, "-i", portrait];
+    args.extend(["-filter_complex", &overlay, "-frames:v", &count]);
+    args.extend(["-pix_fmt", "yuv420p", "-preset", "ultrafast"]);
+    render(dir, "in.mp4", &args)
+}
+
+/// Faces in a frame as `detect` tells them.
+fn faces_by_frame(dir: &Path, clip: &Path) -> Vec<usize> {
+    let output = unface(dir, &["detect", clip.to_str().unwrap(), "-q"]);
+    done(&output);
+    let lines = String::from_utf8(output.stdout).unwrap();
+    let faces = |line: &str| {
+        let line: serde_json::Value = serde_json::from_str(line).unwrap();
+        line["faces"].as_array().unwrap().len()
+    };
+    lines.lines().map(faces).collect()
+}
+
+#[test]
+fn a_face_in_the_last_frames_only_was_never_looked_for() {
+    if !ffmpeg() {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    // Searched are frames 0, 3, 6 and 9.
+    let clip = appearing(dir.path(), 30, 12, "gte(n,10)");
+    let faces = faces_by_frame(dir.path(), &clip);
+    assert_eq!(faces.len(), 12);
+    assert!(faces[10] > 0 && faces[11] > 0, "{faces:?}");
+}
+
+#[test]
+fn slow_motion_hid_a_face_between_two_looks() {
+    if !ffmpeg() {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let clip = appearing(dir.path(), 240, 40, "between(n,3,14)");
+    let faces = faces_by_frame(dir.path(), &clip);
+    assert!(faces[3..15].iter().all(|&n| n > 0), "{faces:?}");
+}
+
+#[test]
+fn a_high_threshold_could_never_be_reached_in_a_video() {
+    if !ffmpeg() {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let clip = appearing(dir.path(), 30, 12, "gte(n,0)");
+    let name = clip.to_str().unwrap();
+    let args = ["detect", name, "-q", "--threshold", "0.6"];
+    let output = unface(dir.path(), &args);
+    done(&output);
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(text.contains("\"score\""), "{text}");
+}
+
+#[test]
+fn a_place_outside_a_video_was_passed_over_in_silence() {
+    if !ffmpeg() {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let clip = appearing(dir.path(), 30, 3, "gte(n,5)");
+    let name = clip.to_str().unwrap();
+    let output = unface(
+        dir.path(),
+        &[name, "-o", "out.mp4", "--cover", "5000,5000,10,10"],
+    );
+    assert_eq!(output.status.code(), Some(1));
+    assert!(!dir.path().join("out.mp4").exists());
+}
+
+/// The camera's motion from one frame to the next.
+fn shift(dx: f32) -> Option<Motion> {
+    Some(Motion {
+        dx,
+        dy: 0.0,
+        cut: false,
+    })
+}
+
+fn covers(covered: &[track::Covered], x: f32) -> bool {
+    covered
+        .iter()
+        .any(|c| c.rect.x1 <= x + 4.0 && c.rect.x2 >= x + 36.0)
+}
+
+#[test]
+fn a_face_that_stood_still_before_a_moving_background_lost_its_cover() {
+    let mut tracker = Tracker::new(Options::default(), (640, 360));
+    // Seen in every twelfth frame only, at the same place; what is behind it shakes.
+    for i in 0..25u32 {
+        let motion = (i > 0)
+            .then(|| shift(if i % 2 == 0 { 40.0 } else { -40.0 }))
+            .flatten();
+        let found = if i % 12 == 0 {
+            vec![seen(300.0, 2.0)]
+        } else {
+            vec![]
+        };
+        tracker.push(f64::from(i) / 30.0, motion, Some(found));
+    }
+    let tracks = tracker.finish();
+    for frame in 0..25 {
+        assert!(covers(&tracks.at(frame), 300.0), "frame {frame}");
+    }
+}
+
+#[test]
+fn a_face_that_ran_too_fast_to_be_followed_was_bare_between_two_looks() {
+    let mut tracker = Tracker::new(Options::default(), (640, 360));
+    // 30 pixels a frame, looked for in every third.
+    for i in 0..13u32 {
+        let found = (i % 3 == 0).then(|| vec![seen(50.0 + 30.0 * i as f32, 2.0)]);
+        tracker.push(f64::from(i) / 30.0, shift(0.0).filter(|_| i > 0), found);
+    }
+    let tracks = tracker.finish();
+    for frame in 0..13 {
+        let x = 50.0 + 30.0 * frame as f32;
+        assert!(
+            covers(&tracks.at(frame), x),
+            "frame {frame}: {:?}",
+            tracks.at(frame)
+        );
+    }
+}
+
+#[test]
+fn a_face_in_one_of_few_frames_must_not_be_clearer_than_in_a_photo() {
+    let few = Options {
+        few: 1.7,
+        ..Options::default()
+    };
+    let tracks = |times: &[f64]| {
+        let mut tracker = Tracker::new(few, (640, 360));
+        for (i, &time) in times.iter().enumerate() {
+            let found = if i == 0 {
+                vec![seen(100.0, 0.7)]
+            } else {
+                vec![]
+            };
+            tracker.push(time, shift(0.0).filter(|_| i > 0), Some(found));
+        }
+        tracker.finish()
+    };
+    assert_eq!(tracks(&[0.0]).len(), 1);
+    assert_eq!(tracks(&[0.0, 0.1, 0.2, 0.3, 0.4]).len(), 0);
+    let slow = tracks(&[0.0, 1.0, 2.0, 3.0, 4.0]);
+    // Held for a frame, however late it is.
+    assert_eq!((slow.len(), slow.at(1).len(), slow.at(2).len()), (1, 1, 0));
 }
 
 #[test]
 fn boxes_of_a_frame_that_is_not_there_are_refused() {
-    let boxes =
-        Boxes::parse(r#"{"path":"a.mp4","frame":12,"faces":[{"x1":1,"y1":1,"x2":2,"y2":2}]}"#)
-            .unwrap();
-    assert!(boxes.over_time(Path::new("a.mp4"), 10, 10, 13).is_ok());
-    assert!(boxes.over_time(Path::new("a.mp4"), 10, 10, 12).is_err());
-    assert!(boxes.over_time(Path::new("b.mp4"), 10, 10, 13).is_err());
+    let boxes = Boxes::parse(concat!(
+        r#"{"path":"a.mp4","frame":0,"faces":[]}"#,
+        "\n",
+        r#"{"path":"a.mp4","frame":12,"faces":[{"x1":1,"y1":1,"x2":2,"y2":2}]}"#
+    ))
+    .unwrap();
+    let of = |name: &str, frames| boxes.over_time(Path::new(name), 10, 10, Some(frames));
+    assert!(of("a.mp4", 13).is_ok());
+    assert!(of("a.mp4", 12).is_err());
+    assert!(of("b.mp4", 13).is_err());
+}
+
+#[test]
+fn a_cut_off_file_of_boxes_left_the_rest_of_a_video_uncovered() {
+    let line = |frame: usize| format!("{{\"path\":\"a.mp4\",\"frame\":{frame},\"faces\":[]}}\n");
+    let of = |lines: &[usize], frames| {
+        let text: String = lines.iter().map(|&n| line(n)).collect();
+        Boxes::parse(&text)
+            .unwrap()
+            .over_time(Path::new("a.mp4"), 10, 10, frames)
+    };
+    assert!(of(&[0, 1, 2], Some(3)).is_ok());
+    assert!(of(&[0, 1], Some(3)).is_err());
+    assert!(of(&[1, 2], Some(3)).is_err());
+    // What may lie between is interpolated.
+    assert!(of(&[0, 2], Some(3)).is_ok());
+    assert!(of(&[0], None).is_ok());
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! What a search of moving pictures comes to.
 
+use std::collections::HashSet;
+
 use crate::{
     report::{VideoFacts, VideoKind},
     track::{self, Tracks},
@@ -45,7 +47,7 @@ impl Film {
             kind,
             frames: self.frames(),
             tracks: self.tracks.len(),
-            people_frames: (0..self.frames()).map(|f| self.tracks.at(f).len()).sum(),
+            people_frames: (0..self.frames()).map(|f| people(&self.tracks.at(f))).sum(),
             bridged: self.tracks.bridged(),
             seconds,
             ..VideoFacts::default()
@@ -71,4 +73,10 @@ impl Film {
             })
             .collect()
     }
+}
+
+/// How many of what is covered in a frame belong to different tracks.
+pub(super) fn people(covered: &[track::Covered]) -> usize {
+    let tracks: HashSet<u32> = covered.iter().map(|c| c.track).collect();
+    tracks.len()
 }

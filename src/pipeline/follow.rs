@@ -8,7 +8,7 @@ use rayon::prelude::*;
 use crate::{
     detect::{self, Detector},
     frame::Frame,
-    track::{Camera, Motion, Sighting},
+    track::{self, Camera, Motion, Sighting},
 };
 
 /// Faces are searched in copies of at most this many pixels.
@@ -16,6 +16,9 @@ pub(super) const SEARCHED: u32 = 1_000_000;
 /// Seconds between two frames that are searched: a seventh of what a track is held, and a third of the
 /// cost of every frame at 30 a second. Compared with .033 and .066 only.
 const PERIOD: f64 = 0.1;
+/// At most so many frames are passed over between two that are searched: slow motion shows in them what may be seen
+/// in no other.
+const SKIPPED: usize = 5;
 /// A score that begins a track, as a multiple of what the rule for photos asks for. A face is seen
 /// in many frames, so its best score may be asked for; what is not one is held as long as one.
 const BEGIN: f32 = 1.7;
@@ -46,11 +49,33 @@ impl Look {
     }
 }
 
-/// Follows the camera and says which frames are searched.
+/// Follows the camera and says which frames are searched. A frame is told of when the next one is known: the
+/// last one of a scene is searched, as nobody who is seen in it alone is seen later.
 pub(super) struct Follow {
     camera: Camera,
     searches: bool,
     last: Option<f64>,
+    /// Frames since the last one that was searched.
+    skipped: usize,
+    waiting: Option<Waiting>,
+}
+
+/// A frame whose next one is not known yet.
+struct Waiting {
+    pts: i64,
+    motion: Option<Motion>,
+    frame: Frame,
+    searched: bool,
+}
+
+impl Waiting {
+    fn look(self, last: bool) -> Look {
+        Look {
+            pts: self.pts,
+            motion: self.motion,
+            frame: (self.searched || last).then_some(self.frame),
+        }
+    }
 }
 
 impl Follow {
@@ -59,31 +84,43 @@ impl Follow {
             camera: Camera::default(),
             searches,
             last: None,
+            skipped: 0,
+            waiting: None,
         }
     }
 
-    pub(super) fn look(&mut self, frame: Frame, pts: i64, time: f64) -> Look {
+    /// Takes a frame; gives the one before it.
+    pub(super) fn look(&mut self, frame: Frame, pts: i64, time: f64) -> Option<Look> {
         if !self.searches {
-            return Look {
+            return Some(Look {
                 pts,
                 motion: None,
                 frame: None,
-            };
+            });
         }
         let motion = self.camera.next(&green(&frame));
+        let cut = motion.is_some_and(|m| m.cut);
         // A little early rather than a frame late.
         let due = self
             .last
             .is_none_or(|l| time - l >= PERIOD - Duration::from_millis(4).as_secs_f64());
-        let searched = due || motion.is_some_and(|m| m.cut);
+        let searched = due || cut || self.skipped >= SKIPPED;
         if searched {
             self.last = Some(time);
         }
-        Look {
+        self.skipped = if searched { 0 } else { self.skipped + 1 };
+        let next = Waiting {
             pts,
             motion,
-            frame: searched.then_some(frame),
-        }
+            frame,
+            searched,
+        };
+        self.waiting.replace(next).map(|before| before.look(cut))
+    }
+
+    /// The last frame.
+    pub(super) fn finish(&mut self) -> Option<Look> {
+        self.waiting.take().map(|last| last.look(true))
     }
 }
 
@@ -103,6 +140,21 @@ pub(super) fn faint(options: &detect::Options) -> detect::Options {
     };
     faint.layout.halved_from = u32::MAX;
     faint
+}
+
+/// The score that begins a track where a photo asks for `threshold`: a person may have asked for a high one, and
+/// scores end at 1.
+fn begins(threshold: f32) -> f32 {
+    (BEGIN * threshold).min(threshold + 0.3 * (1.0 - threshold))
+}
+
+/// How faces of a video are followed.
+pub(super) fn following() -> track::Options {
+    track::Options {
+        // In few looks a face need not be clearer than in a photo.
+        few: BEGIN,
+        ..track::Options::default()
+    }
 }
 
 /// Searches the frames that are to be searched, all at once.
@@ -130,7 +182,7 @@ pub(super) fn search_all(
             Ok(Some(
                 faces
                     .iter()
-                    .map(|f| Sighting::new(f, BEGIN * options.rule.threshold(f.rect.height())))
+                    .map(|f| Sighting::new(f, begins(options.rule.threshold(f.rect.height()))))
                     .collect(),
             ))
         })

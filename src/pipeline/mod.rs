@@ -12,6 +12,7 @@ mod moving;
 mod photo;
 mod sequence;
 mod shop;
+mod stamp;
 mod stream;
 mod summary;
 mod video;

@@ -44,7 +44,7 @@ pub(super) fn given(
     size: (u32, u32),
     times: &[f64],
 ) -> Result<Tracks, Error> {
-    let given = boxes.over_time(source, size.0, size.1, times.len());
+    let given = boxes.over_time(source, size.0, size.1, Some(times.len()));
     let given = given.map_err(|e| Error::Boxes {
         path: source.into(),
         source: e,
@@ -137,7 +137,11 @@ impl<'a> Follower<'a> {
         let Some((detector, options)) = self.search else {
             return Ok(());
         };
-        let faint = faint(&options);
+        // A picture may be shown once only: it is searched as a photo is, at half its size too.
+        let faint = detect::Options {
+            layout: detect::Options::new(options.rule).layout,
+            ..faint(&options)
+        };
         let found: Result<Vec<_>, _> = self
             .waiting
             .par_iter()

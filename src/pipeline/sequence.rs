@@ -7,6 +7,7 @@ use super::{
     Film, Outcome, Pass, Progress, Shop, Task,
     moving::{Follower, numbered, spots},
     photo::go_on,
+    stamp::Stamp,
 };
 use crate::{
     decode::{DecodeError, Kind, Photo},
@@ -18,6 +19,9 @@ use crate::{
     report::{Status, VideoKind},
     verify, write,
 };
+
+/// Frames by their numbers.
+type Numbered<'a> = &'a [(PathBuf, crate::Format)];
 
 /// Frames a second where nothing is said.
 const RATE: f64 = 25.0;
@@ -59,12 +63,13 @@ impl Shop<'_> {
         let folder = job.source.path();
         let frames = frames(folder)?;
         let outputs = self.places(job, &frames)?;
-        let film = self.followed(folder, &frames, progress, outcome)?;
+        let (film, mut stamps) = self.followed(folder, &frames, progress, outcome)?;
         let seconds = film.frames() as f64 / self.rate();
         outcome.record.video = Some(film.facts(VideoKind::Sequence, seconds));
         if matches!(self.settings.task, Task::Cover { .. }) {
             outcome.record.places = self.named();
-            self.cover_frames(index, (folder, &frames), &outputs, &film, progress, written)?;
+            let frames = (folder, frames.as_slice(), stamps.as_mut_slice());
+            self.cover_frames(index, frames, &outputs, &film, progress, written)?;
         }
         outcome.film = Some(film);
         Ok(())
@@ -110,8 +115,20 @@ impl Shop<'_> {
         Ok(outputs)
     }
 
-    /// One frame; `size`: that of those before it.
-    fn frame(&self, path: &Path, size: &mut Option<(u32, u32)>) -> Result<Photo, Error> {
+    /// One frame; `size`: that of those before it. `stamp`: what the file was when it was read first.
+    fn frame(
+        &self,
+        path: &Path,
+        size: &mut Option<(u32, u32)>,
+        stamp: &mut Option<Stamp>,
+    ) -> Result<Photo, Error> {
+        let now = Stamp::of(std::fs::metadata(path)).map_err(|source| Error::Read {
+            path: path.into(),
+            source,
+        })?;
+        if *stamp.get_or_insert(now) != now {
+            return Err(refused(path, "changed while it was worked on; run again"));
+        }
         let photo = self.decoded(path, &self.read_file(path)?)?;
         let is = (photo.frame.width(), photo.frame.height());
         let due = *size.get_or_insert(is);
@@ -134,11 +151,11 @@ impl Shop<'_> {
         frames: &[(PathBuf, crate::Format)],
         progress: &dyn Progress,
         outcome: &mut Outcome,
-    ) -> Result<Film, Error> {
-        let mut size = None;
+    ) -> Result<(Film, Vec<Option<Stamp>>), Error> {
+        let (mut size, mut stamps) = (None, vec![None; frames.len()]);
         let mut follower = None;
         for (number, (path, _)) in frames.iter().enumerate() {
-            let photo = self.frame(path, &mut size)?;
+            let photo = self.frame(path, &mut size, &mut stamps[number])?;
             let (w, h) = (photo.frame.width(), photo.frame.height());
             (outcome.record.width, outcome.record.height) = (Some(w), Some(h));
             for dropped in photo.dropped {
@@ -167,7 +184,7 @@ impl Shop<'_> {
             );
         }
         match follower {
-            Some(follower) => follower.finish(progress),
+            Some(follower) => Ok((follower.finish(progress)?, stamps)),
             None => Err(refused(folder, "holds no frames; name another folder")),
         }
     }
@@ -176,7 +193,7 @@ impl Shop<'_> {
     fn cover_frames(
         &self,
         index: usize,
-        (folder, frames): (&Path, &[(PathBuf, crate::Format)]),
+        (folder, frames, stamps): (&Path, Numbered<'_>, &mut [Option<Stamp>]),
         outputs: &[(PathBuf, crate::Format)],
         film: &Film,
         progress: &dyn Progress,
@@ -202,7 +219,7 @@ impl Shop<'_> {
         for (number, ((path, _), (output, format))) in frames.iter().zip(outputs).enumerate() {
             let Photo {
                 frame, lossless, ..
-            } = self.frame(path, &mut size)?;
+            } = self.frame(path, &mut size, &mut stamps[number])?;
             let seen = film.at(number);
             let mut frame = cover.cover(frame, &spots(&seen, places)).map_err(covered)?;
             if *preview {

@@ -16,7 +16,8 @@ use std::{
 
 use super::{
     Faces, Film, Outcome, Pass, Progress, Shop, Task,
-    follow::{Follow, Look, SEARCHED, WAITING, search_all},
+    film::people,
+    follow::{Follow, Look, SEARCHED, WAITING, following, search_all},
     moving::{numbered, spots},
     photo::go_on,
 };
@@ -30,7 +31,7 @@ use crate::{
     planes::Planes,
     redact::{RedactError, clip::ClipCover},
     report::{Status, VideoFacts},
-    track::{self, Covered, Sighting, Tracks},
+    track::{Covered, Sighting, Tracks},
     verify, write,
     y4m::Header,
 };
@@ -39,8 +40,8 @@ use window::{Moment, STEP, Window, ahead};
 /// Pictures that are searched at a time, with those between them.
 const BATCH: usize = 16;
 
-/// A picture, if it is to be covered, and what is to be searched of it; `None` at the end.
-type Next = Result<Option<(Option<Planes>, Look)>, StreamError>;
+/// A picture, if it is to be covered; what is to be searched of the one before it; whether that was the last.
+type Next = Result<(Option<Planes>, Option<Look>, bool), StreamError>;
 
 /// Where covered pictures go.
 struct Out<'a> {
@@ -81,7 +82,7 @@ impl Out<'_> {
             source: e.into(),
         })?;
         self.written += 1;
-        self.people += seen.len();
+        self.people += people(seen);
         for c in seen.iter().filter(|_| searched) {
             if c.score > 0.0 {
                 let bridging = self.bridging.insert(c.track, false);
@@ -170,7 +171,7 @@ impl Shop<'_> {
 
     /// Whether the pictures that must wait have room.
     fn allow(&self, header: &Header) -> Result<(), StreamError> {
-        let options = track::Options::default();
+        let options = following();
         let rate = f64::from(header.rate.0) / f64::from(header.rate.1);
         let waiting = match self.settings.faces {
             // Given boxes need no looking ahead.
@@ -272,9 +273,9 @@ impl Shop<'_> {
             source: e,
         };
         // How many pictures there are shows at their end.
-        let given = boxes.over_time(source, size.0, size.1, usize::MAX);
+        let given = boxes.over_time(source, size.0, size.1, None);
         let given = given.map_err(wrong)?;
-        let last = given.iter().flatten().map(|k| k.0).max();
+        let last = boxes.last_frame(source);
         let times: Vec<f64> = (0..last.map_or(0, |l| l + 1))
             .map(|i| header.time(i))
             .collect();
@@ -290,6 +291,9 @@ impl Shop<'_> {
         }
         if let Some(last) = last.filter(|l| *l >= frames) {
             return Err(wrong(crate::report::BoxesError::Frame(last, frames)));
+        }
+        if frames > 0 && last != Some(frames - 1) {
+            return Err(wrong(crate::report::BoxesError::NoFrame(frames - 1)));
         }
         Ok((frames, tracks, Some(film)))
     }
@@ -326,13 +330,13 @@ impl Shop<'_> {
                 for number in 0.. {
                     let next = y4m.picture(number).and_then(|picture| {
                         let Some(picture) = picture else {
-                            return Ok(None);
+                            return Ok((None, follow.finish(), true));
                         };
                         let frame = y4m.reduce(&picture)?;
                         let look = follow.look(frame, number as i64, header.time(number));
-                        Ok(Some((covers.then_some(picture), look)))
+                        Ok((covers.then_some(picture), look, false))
                     });
-                    let over = !matches!(next, Ok(Some(_)));
+                    let over = !matches!(next, Ok((.., false)));
                     if send.send(next).is_err() || over {
                         return;
                     }
@@ -350,12 +354,13 @@ impl Shop<'_> {
                         .recv()
                         .map_err(|_| failed(StreamError::Pipe("the reader went away".into())))?
                         .map_err(failed)?;
-                    let Some((picture, look)) = next else {
+                    let (picture, look, last) = next;
+                    window.pictures.extend(picture);
+                    looks.extend(look);
+                    if last {
                         over = true;
                         break;
-                    };
-                    window.pictures.extend(picture);
-                    looks.push(look);
+                    }
                 }
                 let found =
                     search_all(&looks, Some(&search), scale).map_err(|e| Error::Detect {

@@ -11,9 +11,10 @@ use std::{
 
 use super::{
     Faces, Film, Outcome, Pass, Progress, Shop, Task,
-    follow::{Follow, Look, SEARCHED, WAITING, search_all},
+    follow::{Follow, Look, SEARCHED, WAITING, following, search_all},
     moving::given,
     photo::go_on,
+    stamp::Stamp,
 };
 use crate::{
     decode::{
@@ -24,7 +25,7 @@ use crate::{
     error::Error,
     ffmpeg::StreamError,
     report::{Status, VideoFacts, VideoKind},
-    track::{self, Tracker},
+    track::Tracker,
 };
 
 /// What becomes of a video's sound, and how its pictures are compressed.
@@ -45,6 +46,8 @@ static TURN: Mutex<()> = Mutex::new(());
 
 /// What is known of a video before it is covered.
 struct Known {
+    /// The file and what it was when it was opened.
+    file: (File, Stamp),
     clip: Clip,
     film: Film,
     pts: Vec<i64>,
@@ -114,6 +117,12 @@ impl Shop<'_> {
             max_memory: self.settings.decode.max_memory,
             tone_map: matches!(&self.settings.task, Task::Cover { video, .. } if video.tone_map),
         };
+        let unread = |source_error| Error::Read {
+            path: source.into(),
+            source: source_error,
+        };
+        let stamp = Stamp::of(file.metadata()).map_err(unread)?;
+        let same = file.try_clone().map_err(unread)?;
         let clip = Clip::open(file, source, demuxer, options).map_err(failed)?;
         let (layout, probe) = (clip.layout(), clip.probe().clone());
         (outcome.record.width, outcome.record.height) = (Some(layout.width), Some(layout.height));
@@ -125,7 +134,7 @@ impl Shop<'_> {
                 bytes: 0,
             })
             .collect();
-        let known = self.look(source, clip, progress)?;
+        let known = self.look(source, (same, stamp), clip, progress)?;
         let seconds = known.clip.time_base().seconds(known.end);
         let mut facts = VideoFacts {
             converted: known.clip.converted().map(str::to_owned),
@@ -155,7 +164,13 @@ impl Shop<'_> {
     }
 
     /// The first pass.
-    fn look(&self, source: &Path, clip: Clip, progress: &dyn Progress) -> Result<Known, Error> {
+    fn look(
+        &self,
+        source: &Path,
+        file: (File, Stamp),
+        clip: Clip,
+        progress: &dyn Progress,
+    ) -> Result<Known, Error> {
         let failed = |e: StreamError| Error::Video {
             path: source.into(),
             source: e,
@@ -181,7 +196,7 @@ impl Shop<'_> {
         );
         let base = clip.time_base();
         let total = clip.probe().video.frames.map(|n| n as usize);
-        let mut tracker = Tracker::new(track::Options::default(), size);
+        let mut tracker = Tracker::new(following(), size);
         let mut pts: Vec<i64> = Vec::new();
         let mut seen = 0;
         let (send, receive) = mpsc::sync_channel::<Result<Look, StreamError>>(WAITING);
@@ -191,12 +206,15 @@ impl Shop<'_> {
                 let mut follow = Follow::new(searches);
                 loop {
                     let look = match pictures.picture() {
-                        Ok(Some((frame, pts))) => Ok(follow.look(frame, pts, base.seconds(pts))),
-                        Ok(None) => return,
+                        Ok(Some((frame, pts))) => {
+                            Ok((follow.look(frame, pts, base.seconds(pts)), false))
+                        }
+                        Ok(None) => Ok((follow.finish(), true)),
                         Err(error) => Err(error),
                     };
-                    let over = look.is_err();
-                    if send.send(look).is_err() || over {
+                    let over = !matches!(look, Ok((_, false)));
+                    let look = look.map(|(look, _)| look).transpose();
+                    if look.is_some_and(|look| send.send(look).is_err()) || over {
                         return;
                     }
                 }
@@ -255,6 +273,7 @@ impl Shop<'_> {
         };
         let end = end_of(&clip, &pts);
         Ok(Known {
+            file,
             clip,
             film: Film::new(tracks, scale, times),
             pts,

@@ -126,6 +126,11 @@ pub enum BoxesError {
     /// A line was made for another video.
     #[error("has boxes for frame {0} of a video with {1} frames; run detect again")]
     Frame(usize, usize),
+    /// The first or the last frame has no line: the file may be cut off.
+    #[error(
+        "has no line for frame {0}, the first or last one; add one, with \"faces\": [] if it shows nobody"
+    )]
+    NoFrame(usize),
     /// A line was made for another picture.
     #[error(
         "has boxes for a picture of {0} × {1} pixels and this one has {2} × {3}; run detect again"
@@ -286,17 +291,25 @@ impl Boxes {
         }
     }
 
-    /// The boxes of a video of `frames` frames of `width` × `height` pixels. A box without a track
+    /// The last frame of a video that has a line.
+    #[must_use]
+    pub fn last_frame(&self, path: &Path) -> Option<usize> {
+        let (text, hex) = names(path);
+        let film = self.films.get(hex.as_ref().unwrap_or(&text))?;
+        film.frames.last_key_value().map(|(&frame, _)| frame)
+    }
+
+    /// The boxes of a video of `width` × `height` pixels and `frames` frames, if that is known. A box without a track
     /// is one for its frame alone.
     ///
     /// # Errors
-    /// When there is no line for it, one for a frame that it does not have, or for another size.
+    /// When there is no line for it or for its first or last frame, one for a frame that it does not have, or for another size.
     pub fn over_time(
         &self,
         path: &Path,
         width: u32,
         height: u32,
-        frames: usize,
+        frames: Option<usize>,
     ) -> Result<OverTime, BoxesError> {
         let (text, hex) = names(path);
         let film = self
@@ -306,8 +319,17 @@ impl Boxes {
         if let Some((w, h)) = film.size.filter(|s| *s != (width, height)) {
             return Err(BoxesError::Size(w, h, width, height));
         }
-        if let Some((&last, _)) = film.frames.last_key_value().filter(|(f, _)| **f >= frames) {
+        if let (Some((&last, _)), Some(frames)) = (film.frames.last_key_value(), frames)
+            && last >= frames
+        {
             return Err(BoxesError::Frame(last, frames));
+        }
+        // A file that was cut off would leave the rest uncovered.
+        let last = frames.map(|n| n.saturating_sub(1));
+        for frame in [Some(0), last].into_iter().flatten() {
+            if !film.frames.contains_key(&frame) {
+                return Err(BoxesError::NoFrame(frame));
+            }
         }
         let mut tracks: BTreeMap<u32, Vec<(usize, Rect, f32)>> = BTreeMap::new();
         let mut single = Vec::new();

@@ -13,6 +13,8 @@ pub mod camera;
 pub mod link;
 pub mod path;
 
+use std::collections::HashMap;
+
 use crate::{face::Face, geometry::Rect};
 pub use camera::{Camera, Motion};
 pub use path::{Covered, Tracks};
@@ -30,6 +32,19 @@ pub struct Options {
     pub growth: f32,
     /// Boxes grow by at most this factor.
     pub most_growth: f32,
+    /// Before its first and behind its last sighting a face is also covered for so long where it was in the
+    /// picture, whatever the camera does.
+    pub still: f32,
+    /// In a scene with few looks (see [`Options::MANY`]) a sighting counts so many times more: there is not
+    /// another one to come.
+    pub few: f32,
+}
+
+impl Options {
+    /// With fewer looks than this a scene is one of few.
+    pub const MANY: usize = 4;
+    /// So is one whose looks are further apart than this, in seconds: each may show a person whom no other shows.
+    pub const SELDOM: f64 = 0.5;
 }
 
 impl Default for Options {
@@ -40,6 +55,8 @@ impl Default for Options {
             overlap: 0.15,
             growth: 0.4,
             most_growth: 1.6,
+            still: 0.2,
+            few: 1.0,
         }
     }
 }
@@ -129,9 +146,29 @@ impl Tracker {
         self.moments.len()
     }
 
+    /// Strengthens the sightings of scenes with few looks.
+    fn weigh_few(&mut self) {
+        // Of each scene: looks, the first one's time and the last one's.
+        let mut looks: HashMap<u32, (usize, f64, f64)> = HashMap::new();
+        for m in self.moments.iter().filter(|m| m.sightings.is_some()) {
+            let (count, _, last) = looks.entry(m.scene).or_insert((0, m.time, m.time));
+            *count += 1;
+            *last = m.time;
+        }
+        for m in &mut self.moments {
+            let few = looks.get(&m.scene).is_some_and(|&(count, first, last)| {
+                count < Options::MANY || last - first > Options::SELDOM * (count - 1) as f64
+            });
+            for s in m.sightings.iter_mut().flatten().filter(|_| few) {
+                s.strength *= self.options.few;
+            }
+        }
+    }
+
     /// Links everything.
     #[must_use]
-    pub fn finish(self) -> Tracks {
+    pub fn finish(mut self) -> Tracks {
+        self.weigh_few();
         let chains = link::link(&self.moments, &self.options);
         Tracks::new(self.moments, chains, self.size, self.options)
     }

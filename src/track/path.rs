@@ -23,6 +23,8 @@ pub struct Tracks {
     moments: Vec<Moment>,
     chains: Vec<Chain>,
     spans: Vec<(usize, usize)>,
+    /// By the chain that begins with it: from where it may have come.
+    leaps: Vec<(usize, Chain)>,
     size: (u32, u32),
     options: Options,
     searched: Vec<bool>,
@@ -30,6 +32,9 @@ pub struct Tracks {
     given: bool,
 }
 
+/// Two places of one face are both covered if a side of one is further from the other's than this share of its
+/// height.
+const APART: f32 = 0.2;
 /// A face nearer to the edge than this share of its size may be half outside.
 const EDGE: f32 = 0.5;
 
@@ -45,10 +50,12 @@ impl Tracks {
             moment.sightings = None;
         }
         let spans = chains.iter().map(|c| span(c, &moments, &options)).collect();
+        let leaps = leaps(&chains, &moments);
         Self {
             moments,
             chains,
             spans,
+            leaps,
             size,
             options,
             searched,
@@ -124,6 +131,7 @@ impl Tracks {
             moments,
             chains,
             spans,
+            leaps: Vec::new(),
             size,
             options,
             searched: vec![false; times.len()],
@@ -142,30 +150,76 @@ impl Tracks {
             if !(*from..*to).contains(&frame) {
                 continue;
             }
-            let (rect, score) = self.place(chain, frame);
-            let rect = moved(&rect, moment.shift.0, moment.shift.1);
-            let rect = if self.given {
-                rect
-            } else {
-                self.lengthened(&rect, score > 0.0)
-            };
-            if !rect.clip(self.size.0, self.size.1).is_empty() {
+            let mut cover = |(rect, score): (Rect, f32)| {
+                let rect = if self.given {
+                    rect
+                } else {
+                    self.lengthened(&rect, score > 0.0)
+                };
                 covered.push(Covered {
                     track: index as u32 + 1,
                     rect,
                     score,
                 });
+            };
+            let scene = chain.knots.first().map(|k| self.moments[k.frame].scene);
+            let with_camera = self.place(chain, frame, |_| moment.shift);
+            // Where the face would be if it did not move with what is behind it: a person who holds the
+            // camera, or a background whose motion was misjudged.
+            let by_itself = self.place(chain, frame, |k| self.moments[k.frame].shift);
+            if scene != Some(moment.scene) {
+                cover(by_itself);
+                continue;
+            }
+            cover(with_camera);
+            let apart = apart(&with_camera.0, &by_itself.0);
+            if !self.given
+                && with_camera.1 == 0.0
+                && apart > APART * with_camera.0.height()
+                && self.away(chain, frame) <= self.options.still
+            {
+                cover(by_itself);
             }
         }
+        for (index, leap) in &self.leaps {
+            let inside = leap.knots[0].frame < frame && frame < leap.knots[1].frame;
+            if inside {
+                let (rect, _) = self.place(leap, frame, |_| moment.shift);
+                covered.push(Covered {
+                    track: *index as u32 + 1,
+                    rect,
+                    score: 0.0,
+                });
+            }
+        }
+        covered.retain(|c| !c.rect.clip(self.size.0, self.size.1).is_empty());
         covered
     }
 
-    /// Where a chain is in a frame of its span, less the camera's shift.
-    fn place(&self, chain: &Chain, frame: usize) -> (Rect, f32) {
+    /// Seconds to the nearest sighting of a chain, 0 between two of them.
+    fn away(&self, chain: &Chain, frame: usize) -> f32 {
+        let time = self.moments[frame].time;
+        let of = |k: Option<&Knot>| k.map_or(0.0, |k| self.moments[k.frame].time);
+        let (first, last) = (of(chain.knots.first()), of(chain.knots.last()));
+        (first - time).max(time - last).max(0.0) as f32
+    }
+
+    /// Where a chain is in a frame of its span. `shift`: how far a sighting's place, less the camera's
+    /// shift, is moved.
+    fn place(
+        &self,
+        chain: &Chain,
+        frame: usize,
+        shift: impl Fn(&Knot) -> (f32, f32),
+    ) -> (Rect, f32) {
         let knots = &chain.knots;
+        let rect_of = |k: &Knot| {
+            let (dx, dy) = shift(k);
+            moved(&k.rect, dx, dy)
+        };
         let next = knots.partition_point(|k| k.frame < frame);
         if let Some(knot) = knots.get(next).filter(|k| k.frame == frame) {
-            return (knot.rect, knot.score);
+            return (rect_of(knot), knot.score);
         }
         let time = self.moments[frame].time;
         let away = |k: &Knot| (time - self.moments[k.frame].time).abs() as f32;
@@ -177,15 +231,16 @@ impl Tracks {
                 let (before, behind) = (away(a), away(b));
                 let t = before / (before + behind).max(1e-6);
                 let mix = |p: f32, q: f32| p + (q - p) * t;
+                let (a, b) = (rect_of(a), rect_of(b));
                 let rect = Rect::new(
-                    mix(a.rect.x1, b.rect.x1),
-                    mix(a.rect.y1, b.rect.y1),
-                    mix(a.rect.x2, b.rect.x2),
-                    mix(a.rect.y2, b.rect.y2),
+                    mix(a.x1, b.x1),
+                    mix(a.y1, b.y1),
+                    mix(a.x2, b.x2),
+                    mix(a.y2, b.y2),
                 );
                 (grown(rect, before.min(behind)), 0.0)
             }
-            (Some(k), None) | (None, Some(k)) => (grown(k.rect, away(k)), 0.0),
+            (Some(k), None) | (None, Some(k)) => (grown(rect_of(k), away(k)), 0.0),
             (None, None) => (Rect::new(0.0, 0.0, 0.0, 0.0), 0.0),
         }
     }
@@ -226,19 +281,91 @@ fn span(chain: &Chain, moments: &[Moment], options: &Options) -> (usize, usize) 
         return (0, 0);
     };
     let hold = f64::from(options.hold);
-    let scene = moments[first.frame].scene;
     let (begin, end) = (
         moments[first.frame].time - hold,
         moments[last.frame].time + hold,
     );
-    let from = (0..first.frame)
-        .rev()
-        .take_while(|&f| moments[f].scene == scene && moments[f].time >= begin)
-        .last()
-        .unwrap_or(first.frame);
-    let to = (last.frame + 1..moments.len())
-        .take_while(|&f| moments[f].scene == scene && moments[f].time <= end)
-        .last()
-        .unwrap_or(last.frame);
+    let (from, to) = (
+        reach(moments, first.frame, false, begin),
+        reach(moments, last.frame, true, end),
+    );
     (from, to + 1)
+}
+
+/// The furthest frame from `start` that a track is held to, until the time `limit`: at least the next frame, however
+/// late it is, and at most one of another scene, where both may be mixed.
+fn reach(moments: &[Moment], start: usize, forwards: bool, limit: f64) -> usize {
+    let mut at = start;
+    while moments[at].scene == moments[start].scene {
+        let next = if forwards {
+            Some(at + 1)
+        } else {
+            at.checked_sub(1)
+        };
+        let Some(next) = next.filter(|&n| n < moments.len()) else {
+            break;
+        };
+        let time = moments[next].time;
+        let held = if forwards {
+            time <= limit
+        } else {
+            time >= limit
+        };
+        if !held && at != start {
+            break;
+        }
+        at = next;
+    }
+    at
+}
+
+/// How far a side of one is from the other's, at most.
+fn apart(a: &Rect, b: &Rect) -> f32 {
+    [a.x1 - b.x1, a.y1 - b.y1, a.x2 - b.x2, a.y2 - b.y2]
+        .into_iter()
+        .fold(0.0, |most, d| d.abs().max(most))
+}
+
+/// Longest time of a leap in seconds: two looks.
+const LEAP: f64 = 0.25;
+/// Longest leap, in widths of the face.
+const WIDTHS: f32 = 3.0;
+
+/// Where a chain may be the one that ended a look ago, of somebody who ran too far to be followed: what lies between is
+/// covered too. Each is one with two knots, by the number of the chain that it leads to. Both chains are held as if
+/// there were none, as it may be another person.
+fn leaps(chains: &[Chain], moments: &[Moment]) -> Vec<(usize, Chain)> {
+    let mut ends: Vec<&Knot> = chains.iter().filter_map(|c| c.knots.last()).collect();
+    ends.sort_by_key(|k| k.frame);
+    let mut found = Vec::new();
+    for (index, chain) in chains.iter().enumerate() {
+        let Some(to) = chain.knots.first() else {
+            continue;
+        };
+        let (time, scene) = (moments[to.frame].time, moments[to.frame].scene);
+        let before = ends.partition_point(|k| k.frame < to.frame);
+        let near = ends[..before]
+            .iter()
+            .rev()
+            .take_while(|k| time - moments[k.frame].time <= LEAP)
+            .filter(|k| moments[k.frame].scene == scene)
+            .map(|k| (distance(&k.rect, &to.rect), *k))
+            .filter(|(d, _)| *d <= WIDTHS * to.rect.width())
+            .min_by(|a, b| a.0.total_cmp(&b.0));
+        if let Some((_, from)) = near {
+            let knots = vec![*from, *to];
+            found.push((index, Chain { knots }));
+        }
+    }
+    found
+}
+
+/// Between the centres of two boxes of about the same size; infinite between others.
+fn distance(a: &Rect, b: &Rect) -> f32 {
+    let ratio = a.height() / b.height().max(1.0);
+    if !(0.6..=1.67).contains(&ratio) {
+        return f32::INFINITY;
+    }
+    let (dx, dy) = (a.x1 + a.x2 - b.x1 - b.x2, a.y1 + a.y2 - b.y1 - b.y2);
+    (dx * dx + dy * dy).sqrt() / 2.0
 }

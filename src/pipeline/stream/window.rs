@@ -4,7 +4,7 @@ use std::collections::{HashMap, VecDeque};
 
 use crate::{
     geometry::Rect,
-    pipeline::moving::numbered,
+    pipeline::{follow::following, moving::numbered},
     planes::Planes,
     track::{self, Covered, Motion, Sighting, Tracker, Tracks},
 };
@@ -46,7 +46,7 @@ pub(super) struct Window {
 impl Window {
     pub(super) fn new(size: (u32, u32), scale: (f32, f32)) -> Self {
         Self {
-            options: track::Options::default(),
+            options: following(),
             size,
             scale,
             moments: VecDeque::new(),

@@ -15,6 +15,7 @@ use crate::{
         moving::{numbered, spots},
         photo::go_on,
         shop::Shop,
+        stamp::Stamp,
     },
     redact::{self, clip::ClipCover},
     sound::Sound,
@@ -137,7 +138,10 @@ impl Shop<'_> {
             }
             Ok(())
         })?;
-        if done != known.pts.len() {
+        let (file, stamp) = &known.file;
+        // Other pictures may have the same times.
+        let same = Stamp::of(file.metadata()).is_ok_and(|now| now == *stamp);
+        if done != known.pts.len() || !same {
             return Err(failed(changed()));
         }
         encoder.finish(known.end).map_err(encoded)?;
