@@ -185,6 +185,13 @@ fn covers(picture: &RgbaImage, faces: &[[f32; 4]], name: &str) {
     }
 }
 
+/// Lines of boxes that say that nobody is seen in any of so many frames.
+fn nobody(name: &str, frames: usize) -> String {
+    (0..frames)
+        .map(|frame| format!("{{\"path\":\"{name}\",\"frame\":{frame},\"faces\":[]}}\n"))
+        .collect()
+}
+
 #[test]
 fn every_frame_of_an_animation_is_covered_and_its_times_are_kept() {
     let dir = tempfile::tempdir().unwrap();
@@ -263,7 +270,7 @@ fn what_is_not_covered_comes_out_as_it_was_with_its_transparency() {
     let mut lines = String::new();
     for (name, bytes) in &inputs {
         fs::write(dir.path().join(name), bytes).unwrap();
-        lines += &format!("{{\"path\":\"{name}\",\"frame\":0,\"faces\":[]}}\n");
+        lines += &nobody(name, 6);
     }
     fs::write(dir.path().join("none.jsonl"), lines).unwrap();
     let args = [
@@ -290,11 +297,7 @@ fn what_is_not_covered_comes_out_as_it_was_with_its_transparency() {
 fn an_animation_becomes_another_one_but_no_still_picture() {
     let dir = tempfile::tempdir().unwrap();
     fs::write(dir.path().join("a.gif"), gif(&discs(), &[50; 6], Some(0))).unwrap();
-    fs::write(
-        dir.path().join("none.jsonl"),
-        "{\"path\":\"a.gif\",\"frame\":0,\"faces\":[]}\n",
-    )
-    .unwrap();
+    fs::write(dir.path().join("none.jsonl"), nobody("a.gif", 6)).unwrap();
     let none = ["--boxes", "none.jsonl"];
     let out = unface(dir.path(), &["a.gif", "-o", "a.jpg", none[0], none[1]]);
     code(&out, 1);
@@ -329,8 +332,7 @@ fn the_verifier_names_what_is_planted_in_an_animation() {
     ];
     for (name, bytes) in &inputs {
         fs::write(dir.path().join(name), bytes).unwrap();
-        let line = format!("{{\"path\":\"{name}\",\"frame\":0,\"faces\":[]}}\n");
-        fs::write(dir.path().join("b.jsonl"), line).unwrap();
+        fs::write(dir.path().join("b.jsonl"), nobody(name, 6)).unwrap();
         let args = [name, "-o", "safe/", "--boxes", "b.jsonl"];
         code(&unface(dir.path(), &args), 0);
         let clean = fs::read(dir.path().join("safe").join(name)).unwrap();
@@ -394,11 +396,7 @@ fn an_animation_that_breaks_off_is_refused_and_its_whole_frames_are_covered_on_r
     let dir = tempfile::tempdir().unwrap();
     let bytes = gif(&discs(), &[50; 6], Some(0));
     fs::write(dir.path().join("a.gif"), &bytes[..bytes.len() * 3 / 5]).unwrap();
-    fs::write(
-        dir.path().join("none.jsonl"),
-        "{\"path\":\"a.gif\",\"frame\":0,\"faces\":[]}\n",
-    )
-    .unwrap();
+    fs::write(dir.path().join("none.jsonl"), nobody("a.gif", 3)).unwrap();
     let args = ["a.gif", "-o", "safe/", "--boxes", "none.jsonl"];
     let out = unface(dir.path(), &args);
     code(&out, 1);
@@ -560,11 +558,7 @@ fn kinds_of_streams_keep_their_numbers_outside_of_what_is_covered() {
             }
         }
         fs::write(dir.path().join("in.y4m"), &input).unwrap();
-        fs::write(
-            dir.path().join("none.jsonl"),
-            "{\"path\":\"in.y4m\",\"frame\":0,\"faces\":[]}\n",
-        )
-        .unwrap();
+        fs::write(dir.path().join("none.jsonl"), nobody("in.y4m", 3)).unwrap();
         let args = [
             "in.y4m",
             "-o",
