@@ -7,7 +7,9 @@
 mod pixels;
 
 use super::{
-    DecodeError, Options, Stored, gathered_profile,
+    DecodeError, Options, Stored,
+    exif::orientations,
+    gathered_profile,
     ifd::{Entry, Reader},
     orientation::Gathered,
 };
@@ -284,8 +286,9 @@ fn gather(bytes: &[u8], page: &Directory<'_>, options: &Options) -> Result<Gathe
     let mut gathered = Gathered::default();
     // The file is one large EXIF block, as far as that matters.
     gathered.exif_of(bytes);
-    if let Some(orientation) = page.number(tag::ORIENTATION) {
-        gathered.orientation(orientation.min(0xFFFF) as u16);
+    for &(_, entry) in page.entries.iter().filter(|e| e.0 == tag::ORIENTATION) {
+        let said = orientations(page.reader, entry);
+        said.into_iter().for_each(|v| gathered.orientation(v));
     }
     for &(name, entry) in &page.entries {
         let Some(value) = page.reader.value(entry) else {
