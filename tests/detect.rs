@@ -278,6 +278,38 @@ proptest! {
     }
 }
 
+#[test]
+fn the_last_copy_of_a_picture_in_windows_was_not_searched_where_small_ones_need_no_half() {
+    let layout = Layout {
+        whole: 1_600_000,
+        tile: 640_000,
+        overlap: 96,
+        pad: 0,
+        multiple: 32,
+        halved_from: u32::MAX,
+    };
+    let reductions = |w, h| {
+        layout
+            .levels(w, h)
+            .iter()
+            .map(|l| l.reduction)
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(
+        reductions(1200, 900),
+        [1],
+        "one window, at its own size only"
+    );
+    for (width, height) in [(1300, 1300), (4000, 3000), (9000, 6000), (20_000, 200)] {
+        let levels = layout.levels(width, height);
+        let [.., whole, half] = &levels[..] else {
+            panic!("{width}×{height}: {levels:?}");
+        };
+        assert!(levels[0].tiles.len() > 1 && whole.tiles.len() == 1 && half.tiles.len() == 1);
+        assert_eq!(half.reduction, 2 * whole.reduction);
+    }
+}
+
 fn field(number: u8, body: &[u8]) -> Vec<u8> {
     assert!(body.len() < 128);
     [&[number << 3 | 2, body.len() as u8][..], body].concat()
