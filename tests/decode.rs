@@ -306,6 +306,58 @@ fn an_orientation_of_two_numbers_turned_a_tiff() {
     }
 }
 
+/// A TIFF of one strip, which is a JPEG.
+fn tiff_of(jpeg: &[u8], width: u32, height: u32) -> Vec<u8> {
+    let (jpeg_at, directory) = (16, 16 + jpeg.len().next_multiple_of(2));
+    let entries = [
+        (256, 4, 1, width),
+        (257, 4, 1, height),
+        (258, 3, 3, 8),
+        (259, 3, 1, 7),
+        (262, 3, 1, 6),
+        (273, 4, 1, jpeg_at),
+        (277, 3, 1, 3),
+        (278, 4, 1, height),
+        (279, 4, 1, jpeg.len() as u32),
+    ];
+    let mut out = b"II*\0".to_vec();
+    out.extend((directory as u32).to_le_bytes());
+    out.extend([8, 0, 8, 0, 8, 0, 0, 0]);
+    out.extend(jpeg);
+    out.resize(directory, 0);
+    out.extend((entries.len() as u16).to_le_bytes());
+    for (tag, kind, count, value) in entries {
+        out.extend((tag as u16).to_le_bytes());
+        out.extend((kind as u16).to_le_bytes());
+        out.extend((count as u32).to_le_bytes());
+        out.extend(value.to_le_bytes());
+    }
+    out.extend([0; 4]);
+    out
+}
+
+#[test]
+fn a_cut_jpeg_inside_a_tiff_came_out_grey_in_silence() {
+    let whole = jpeg(160, 120, SamplingFactor::F_1_1, false, None);
+    let tiff = |jpeg: &[u8]| photo(&tiff_of(jpeg, 160, 120), &Options::default());
+    assert_eq!(tiff(&whole).unwrap().frame.width(), 160);
+    for percent in (10..100).step_by(10) {
+        let mut cut = whole[..whole.len() * percent / 100].to_vec();
+        cut.extend([0xFF, 0xD9]);
+        cut.resize(whole.len(), 0);
+        let error = tiff(&cut).unwrap_err();
+        assert!(
+            matches!(error, DecodeError::Damaged(_)),
+            "{percent} %: {error:?}"
+        );
+    }
+    let mut finer = jpeg(160, 120, SamplingFactor::F_2_1, true, None);
+    let at = components(&finer);
+    finer[at..at + 6].rotate_left(3);
+    let error = tiff(&finer).unwrap_err();
+    assert!(matches!(error, DecodeError::Unsupported(_)), "{error:?}");
+}
+
 /// A PNG of 4 × 2 with a chunk before its data.
 fn with_chunk(kind: &[u8; 4], body: &[u8]) -> Vec<u8> {
     let data: Vec<u8> = (0..24).map(|i| i * 10).collect();

@@ -48,7 +48,7 @@ pub(super) fn decode(bytes: &[u8], options: &Options) -> Result<Stored, DecodeEr
 ///
 /// Measured against libjpeg on 1,000 pictures of all kinds of sampling that an MCU allows: right is what
 /// is listed here and nothing else by rule. Cameras and programs write nothing but these.
-fn sampled(components: &[Component]) -> Result<(), DecodeError> {
+pub(super) fn sampled(components: &[Component]) -> Result<(), DecodeError> {
     let Some((first, others)) = components.split_first() else {
         return Ok(());
     };
