@@ -132,6 +132,25 @@ fn a_report_over_a_frame_of_a_sequence_destroyed_it() {
 }
 
 #[test]
+fn a_report_under_the_name_of_a_sequences_frame_was_lost() {
+    let dir = folder(&["seq/1.png", "seq/2.png"]);
+    for report in ["o/2.png", "./o/2.png"] {
+        let arguments = [
+            "seq",
+            "--sequence",
+            "-o",
+            "o",
+            "--report",
+            report,
+            "--overwrite",
+        ];
+        let told = with(dir.path(), &arguments, 1);
+        assert!(told.contains("is an output of this run too"), "{told}");
+    }
+    assert_eq!(names(dir.path()), ["boxes", "seq"]);
+}
+
+#[test]
 fn a_report_under_an_outputs_name_was_lost() {
     let dir = folder(&["a.jpg", "b.jpg"]);
     for (arguments, report) in [

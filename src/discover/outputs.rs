@@ -120,7 +120,7 @@ pub(super) fn guard(
                 return Err(DiscoverError::OverRead(path.into(), source()));
             }
             if let Some((path, report)) = &report
-                && report.is(&which)
+                && (report.is(&which) || request.sequence && frame_in(path, &which, places))
             {
                 return Err(DiscoverError::Report(
                     (*path).into(),
@@ -147,6 +147,12 @@ pub(super) fn guard(
         ));
     }
     Ok(())
+}
+
+/// Whether a path may be that of a frame in an output folder.
+fn frame_in(path: &Path, folder: &Which, places: &mut Places) -> bool {
+    let above = path.parent().map(|above| Which::of(above, places));
+    Format::from_path(path).is_some() && above.is_some_and(|a| a.is(folder))
 }
 
 /// A file by its name, and by what is there.
