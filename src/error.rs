@@ -138,6 +138,14 @@ pub enum Error {
         /// Why.
         source: crate::ffmpeg::StreamError,
     },
+    /// The report can't be begun.
+    #[error("{path}: the report can't be written ({source}); give another name")]
+    Report {
+        /// The report.
+        path: ShownPath,
+        /// Why.
+        source: io::Error,
+    },
     /// A job panicked.
     #[error(
         "{path}: broke the program ({what}); report this as a bug, the other pictures are not touched by it"

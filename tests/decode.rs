@@ -16,7 +16,9 @@ use image::DynamicImage;
 use jpeg_encoder::{ColorType, Encoder, SamplingFactor};
 use unface::{
     Format,
-    decode::{DecodeError, Kind, Options, photo, sniff},
+    decode::{DecodeError, Kind, Options, from_upright_pixels, photo, sniff},
+    encode::encode,
+    redact,
 };
 
 fn data() -> Option<PathBuf> {
@@ -54,6 +56,16 @@ fn jpeg(
         .encode(&rgb(width, height), width, height, ColorType::Rgb)
         .unwrap();
     out
+}
+
+/// Where the components of a JPEG stand in its frame header, three bytes each.
+fn components(jpeg: &[u8]) -> usize {
+    let frame = unface::jpeg::walk(jpeg).unwrap();
+    let frame = frame
+        .segments
+        .into_iter()
+        .find(|s| matches!(s.marker, 0xC0..=0xC2));
+    frame.unwrap().payload.start + 6
 }
 
 fn with_exif(jpeg: &[u8], blocks: &[u16]) -> Vec<u8> {
@@ -133,6 +145,47 @@ fn a_damaged_jpeg_is_taken_when_allowed_and_said_to_be_damaged() {
 }
 
 #[test]
+fn chroma_that_is_sampled_finer_than_luma_came_out_with_black_columns() {
+    for (factor, wide) in [
+        (SamplingFactor::F_2_1, "1x1,2x1,1x1"),
+        (SamplingFactor::F_1_2, "1x1,1x2,1x1"),
+    ] {
+        // Its scans hold one component each, so that any of them may come first in the header.
+        let mut bytes = jpeg(40, 24, factor, true, None);
+        let at = components(&bytes);
+        bytes[at..at + 6].rotate_left(3);
+        assert_eq!(unface::jpeg::walk(&bytes).unwrap().damage, None);
+        for allow_damaged in [false, true] {
+            let options = Options {
+                allow_damaged,
+                ..Options::default()
+            };
+            let error = photo(&bytes, &options).unwrap_err();
+            assert!(
+                matches!(&error, DecodeError::Unsupported(what) if what.contains(wide)),
+                "{error:?}"
+            );
+            assert!(error.to_string().contains("convert it"));
+        }
+    }
+}
+
+#[test]
+fn a_jpeg_sampled_by_three_was_called_damaged() {
+    let bytes = jpeg(40, 24, SamplingFactor::F_1_1, false, None);
+    let at = components(&bytes);
+    for (component, factors) in [(0, 0x31), (0, 0x13), (2, 0x33), (1, 0x41)] {
+        let mut bytes = bytes.clone();
+        bytes[at + 3 * component + 1] = factors;
+        let error = photo(&bytes, &Options::default()).unwrap_err();
+        assert!(
+            matches!(error, DecodeError::Unsupported(_)),
+            "{factors:x}: {error:?}"
+        );
+    }
+}
+
+#[test]
 fn each_orientation_is_applied_once_before_anything_else() {
     let plain = jpeg(48, 32, SamplingFactor::F_1_1, false, None);
     let upright = photo(&plain, &Options::default())
@@ -171,6 +224,177 @@ fn places_that_disagree_on_the_orientation_are_refused_with_what_to_do() {
     assert!(photo(&with_exif(&plain, &[6, 6]), &Options::default()).is_ok());
     for meaningless in [0, 9, 255, 65535] {
         assert!(photo(&with_exif(&plain, &[meaningless, 1]), &Options::default()).is_ok());
+    }
+}
+
+/// A JPEG with an EXIF block of one entry, the orientation, of any type and count.
+fn with_entry(jpeg: &[u8], kind: u16, count: u32, value: [u8; 4]) -> Vec<u8> {
+    let mut body = b"Exif\0\0MM\0*\0\0\0\x08\0\x01\x01\x12".to_vec();
+    body.extend(kind.to_be_bytes());
+    body.extend(count.to_be_bytes());
+    body.extend(value);
+    body.extend([0; 4]);
+    let head = [&[0xFF, 0xE1][..], &(body.len() as u16 + 2).to_be_bytes()].concat();
+    [&jpeg[..2], &head, &body, &jpeg[2..]].concat()
+}
+
+#[test]
+fn an_orientation_that_only_some_programs_obey_turned_the_picture_or_did_not() {
+    let plain = jpeg(48, 32, SamplingFactor::F_1_1, false, None);
+    // Type, count, value: two shorts, bytes, a long, three shorts, a kind without numbers.
+    let doubtful: [(u16, u32, [u8; 4]); 6] = [
+        (3, 2, [0, 6, 0, 0]),
+        (1, 1, [6, 0, 0, 0]),
+        (1, 4, [6, 6, 6, 6]),
+        (4, 1, [0, 0, 0, 6]),
+        (3, 3, [0, 6, 0, 0]),
+        (2, 2, [0, 6, 0, 0]),
+    ];
+    for (kind, count, value) in doubtful {
+        let bytes = with_entry(&plain, kind, count, value);
+        let error = photo(&bytes, &Options::default()).unwrap_err();
+        assert_eq!(error, DecodeError::Orientation(1, 6), "{kind} × {count}");
+        let chosen = Options {
+            orientation: Some(6),
+            ..Options::default()
+        };
+        let frame = photo(&bytes, &chosen).unwrap().frame;
+        assert_eq!((frame.width(), frame.height()), (32, 48));
+    }
+    // Nobody turns these.
+    for (kind, count, value) in [
+        (3, 2, [0, 1, 0, 0]),
+        (1, 1, [1, 0, 0, 0]),
+        (4, 1, [0, 0, 0, 1]),
+    ] {
+        assert!(photo(&with_entry(&plain, kind, count, value), &Options::default()).is_ok());
+    }
+}
+
+#[test]
+fn an_orientation_of_two_numbers_turned_a_tiff() {
+    let pixels = DynamicImage::ImageRgb8(image::RgbImage::from_pixel(8, 4, image::Rgb([9; 3])));
+    let fill = redact::Options {
+        effect: redact::Effect::Fill { color: [0; 3] },
+        region: 1.3,
+    };
+    let noise = &mut redact::Noise::from_seed(0);
+    let covered = redact::cover(from_upright_pixels(pixels), &[], &[], &fill, noise).unwrap();
+    let plain = encode(&covered, Format::Tiff, &Default::default()).unwrap();
+    let place = u32::from_le_bytes(plain[4..8].try_into().unwrap()) as usize;
+    let count = usize::from(u16::from_le_bytes([plain[place], plain[place + 1]]));
+    let entries = &plain[place + 2..place + 2 + 12 * count];
+    let with = |kind: u16, number: u32, value: [u8; 4]| {
+        let mut entry = 274u16.to_le_bytes().to_vec();
+        entry.extend(kind.to_le_bytes());
+        entry.extend(number.to_le_bytes());
+        entry.extend(value);
+        let mut all: Vec<&[u8]> = entries.chunks(12).chain([&entry[..]]).collect();
+        all.sort_by_key(|e| u16::from_le_bytes([e[0], e[1]]));
+        let mut out = plain.clone();
+        out[4..8].copy_from_slice(&(plain.len() as u32).to_le_bytes());
+        out.extend((count as u16 + 1).to_le_bytes());
+        out.extend(all.concat());
+        out.extend([0; 4]);
+        out
+    };
+    let turned = photo(&with(3, 1, [6, 0, 0, 0]), &Options::default()).unwrap();
+    assert_eq!(turned.frame.width(), 4);
+    for bytes in [with(3, 2, [6, 0, 0, 0]), with(1, 1, [6, 0, 0, 0])] {
+        let error = photo(&bytes, &Options::default()).unwrap_err();
+        assert_eq!(error, DecodeError::Orientation(1, 6));
+    }
+}
+
+/// A TIFF of one strip, which is a JPEG.
+fn tiff_of(jpeg: &[u8], width: u32, height: u32) -> Vec<u8> {
+    let (jpeg_at, directory) = (16, 16 + jpeg.len().next_multiple_of(2));
+    let entries = [
+        (256, 4, 1, width),
+        (257, 4, 1, height),
+        (258, 3, 3, 8),
+        (259, 3, 1, 7),
+        (262, 3, 1, 6),
+        (273, 4, 1, jpeg_at),
+        (277, 3, 1, 3),
+        (278, 4, 1, height),
+        (279, 4, 1, jpeg.len() as u32),
+    ];
+    let mut out = b"II*\0".to_vec();
+    out.extend((directory as u32).to_le_bytes());
+    out.extend([8, 0, 8, 0, 8, 0, 0, 0]);
+    out.extend(jpeg);
+    out.resize(directory, 0);
+    out.extend((entries.len() as u16).to_le_bytes());
+    for (tag, kind, count, value) in entries {
+        out.extend((tag as u16).to_le_bytes());
+        out.extend((kind as u16).to_le_bytes());
+        out.extend((count as u32).to_le_bytes());
+        out.extend(value.to_le_bytes());
+    }
+    out.extend([0; 4]);
+    out
+}
+
+#[test]
+fn a_cut_jpeg_inside_a_tiff_came_out_grey_in_silence() {
+    let whole = jpeg(160, 120, SamplingFactor::F_1_1, false, None);
+    let tiff = |jpeg: &[u8]| photo(&tiff_of(jpeg, 160, 120), &Options::default());
+    assert_eq!(tiff(&whole).unwrap().frame.width(), 160);
+    for percent in (10..100).step_by(10) {
+        let mut cut = whole[..whole.len() * percent / 100].to_vec();
+        cut.extend([0xFF, 0xD9]);
+        cut.resize(whole.len(), 0);
+        let error = tiff(&cut).unwrap_err();
+        assert!(
+            matches!(error, DecodeError::Damaged(_)),
+            "{percent} %: {error:?}"
+        );
+    }
+    let mut finer = jpeg(160, 120, SamplingFactor::F_2_1, true, None);
+    let at = components(&finer);
+    finer[at..at + 6].rotate_left(3);
+    let error = tiff(&finer).unwrap_err();
+    assert!(matches!(error, DecodeError::Unsupported(_)), "{error:?}");
+}
+
+/// A PNG of 4 × 2 with a chunk before its data.
+fn with_chunk(kind: &[u8; 4], body: &[u8]) -> Vec<u8> {
+    let data: Vec<u8> = (0..24).map(|i| i * 10).collect();
+    let mut out = Vec::new();
+    let mut encoder = png::Encoder::new(&mut out, 4, 2);
+    encoder.set_color(png::ColorType::Rgb);
+    let mut writer = encoder.write_header().unwrap();
+    writer
+        .write_chunk(png::chunk::ChunkType(*kind), body)
+        .unwrap();
+    writer.write_image_data(&data).unwrap();
+    drop(writer);
+    out
+}
+
+#[test]
+fn colours_that_a_png_gives_as_numbers_were_taken_for_srgb() {
+    let colours = |body: &[u8]| {
+        photo(&with_chunk(b"cICP", body), &Options::default())
+            .map(|p| p.frame.into_pixels().into_rgb8())
+    };
+    let plain = colours(&[1, 13, 0, 1]).unwrap();
+    assert_eq!(plain.as_raw()[..3], [0, 10, 20]);
+    assert_eq!(
+        colours(&[9, 16, 0]).unwrap(),
+        plain,
+        "a chunk without a meaning"
+    );
+    // Display P3 is wider: its numbers are not those of sRGB.
+    let wide = colours(&[12, 13, 0, 1]).unwrap();
+    assert_ne!(wide, plain);
+    for rare in [[9, 16, 0, 1], [9, 18, 0, 1], [1, 8, 0, 1], [1, 13, 0, 0]] {
+        let error = colours(&rare).unwrap_err();
+        assert!(
+            matches!(error, DecodeError::Unsupported(_)),
+            "{rare:?}: {error:?}"
+        );
     }
 }
 
@@ -288,7 +512,9 @@ fn a_picture_larger_than_allowed_is_refused_by_its_header() {
 
 #[test]
 fn kinds_are_told_by_content_and_media_is_never_taken_for_something_else() {
-    let heifs: [(&[u8], Format); 3] = [
+    let heifs: [(&[u8], Format); 5] = [
+        (b"\0\0\0\x1cftypheim\0\0\0\0mif1heim", Format::Jpeg),
+        (b"\0\0\0\x1cftypheis\0\0\0\0mif1heis", Format::Jpeg),
         (b"\0\0\0\x1cftypheic\0\0\0\0mif1heic", Format::Jpeg),
         (b"\0\0\0\x1cftypmif1\0\0\0\0mif1heix", Format::Jpeg),
         (b"\0\0\0\x1cftypavif\0\0\0\0mif1avif", Format::Avif),

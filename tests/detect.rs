@@ -160,7 +160,7 @@ fn a_window_that_fails_fails_the_picture() {
 }
 
 #[test]
-fn a_picture_seen_through_its_alpha_is_searched_both_ways() {
+fn a_picture_seen_through_its_alpha_is_searched_on_white_and_black_too() {
     let (detector, windows) = detector(20.0);
     let mut picture = dots(64, 64, &[(30, 30)]).into_rgba8();
     picture.pixels_mut().for_each(|p| p.0[3] = 1);
@@ -172,7 +172,7 @@ fn a_picture_seen_through_its_alpha_is_searched_both_ways() {
             .len(),
         1
     );
-    assert_eq!(*windows.lock().unwrap(), [(64, 64); 2]);
+    assert_eq!(*windows.lock().unwrap(), [(64, 64); 3]);
 }
 
 #[test]
@@ -275,6 +275,38 @@ proptest! {
     fn bytes_that_are_no_model_are_refused_without_a_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
         let _ = onnx::signature(&bytes);
         let _ = onnx::mend(&bytes, true);
+    }
+}
+
+#[test]
+fn the_last_copy_of_a_picture_in_windows_was_not_searched_where_small_ones_need_no_half() {
+    let layout = Layout {
+        whole: 1_600_000,
+        tile: 640_000,
+        overlap: 96,
+        pad: 0,
+        multiple: 32,
+        halved_from: u32::MAX,
+    };
+    let reductions = |w, h| {
+        layout
+            .levels(w, h)
+            .iter()
+            .map(|l| l.reduction)
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(
+        reductions(1200, 900),
+        [1],
+        "one window, at its own size only"
+    );
+    for (width, height) in [(1300, 1300), (4000, 3000), (9000, 6000), (20_000, 200)] {
+        let levels = layout.levels(width, height);
+        let [.., whole, half] = &levels[..] else {
+            panic!("{width}×{height}: {levels:?}");
+        };
+        assert!(levels[0].tiles.len() > 1 && whole.tiles.len() == 1 && half.tiles.len() == 1);
+        assert_eq!(half.reduction, 2 * whole.reduction);
     }
 }
 

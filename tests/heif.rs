@@ -827,3 +827,28 @@ fn every_leak_put_into_a_clean_avif_is_flagged() {
         assert_ne!(inspect(&clean[..clean.len() - cut]).leaks, []);
     }
 }
+
+#[test]
+fn bytes_behind_the_header_inside_its_unit_of_an_avif_passed() {
+    if !ffmpeg() {
+        return;
+    }
+    for pixels in kinds().into_iter().filter(|p| !p.color().has_alpha()) {
+        let clean = output(pixels, 92);
+        assert_eq!(inspect(&clean).leaks, []);
+        let find = |name: &[u8]| clean.windows(4).position(|w| w == name).unwrap() - 4;
+        let unit = find(b"mdat") + 8;
+        // The header's unit: its kind, its length in one byte.
+        assert_eq!((clean[unit], clean[unit + 1] & 0x80), (0x0A, 0));
+        let end = unit + 2 + usize::from(clean[unit + 1]);
+        for secret in [&b"secret"[..], b"\0", b"\x80"] {
+            let mut leaky = with(&clean, end, secret);
+            leaky[unit + 1] += secret.len() as u8;
+            let length = find(b"iloc") + 12 + 4 + 10;
+            let whole = u32::from_be_bytes(leaky[length..length + 4].try_into().unwrap());
+            let grown = whole + secret.len() as u32;
+            leaky[length..length + 4].copy_from_slice(&grown.to_be_bytes());
+            flagged(&leaky, LeakKind::Slack, "bytes behind a header");
+        }
+    }
+}

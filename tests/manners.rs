@@ -279,8 +279,9 @@ fn verify_is_silent_on_outputs_of_every_format_and_names_what_others_hold() {
     };
     assert_eq!(lines.len(), 8);
     assert_eq!(by("out.webp")["clean"], true);
-    assert_eq!(by("tale.jpg")["leaks"][0]["kind"], "exif");
-    assert!(by("tale.jpg")["leaks"][0]["bytes"].as_u64().unwrap() > 8);
+    let leaks = by("tale.jpg")["leaks"].as_array().unwrap();
+    let exif = leaks.iter().find(|l| l["kind"] == "exif").unwrap();
+    assert!(exif["bytes"].as_u64().unwrap() > 8);
     assert!(
         by("notes.txt")["error"]
             .as_str()

@@ -294,6 +294,31 @@ fn what_is_not_covered_comes_out_as_it_was_with_its_transparency() {
 }
 
 #[test]
+fn a_place_or_a_box_outside_an_animation_covered_nothing_and_was_called_covered() {
+    let dir = tempfile::tempdir().unwrap();
+    fs::write(dir.path().join("a.gif"), gif(&discs(), &[50; 6], Some(0))).unwrap();
+    fs::write(dir.path().join("b.webp"), webp(&discs(), &[40; 6], 0)).unwrap();
+    for name in ["a.gif", "b.webp"] {
+        let boxes = |faces: &str| {
+            let line = format!("{{\"path\":\"{name}\",\"frame\":1,\"faces\":[{faces}]}}\n");
+            fs::write(dir.path().join("boxes"), line).unwrap();
+        };
+        boxes("");
+        let place = ["--cover", "9000,9000,10,10"];
+        let out = unface(dir.path(), &[name, "--boxes", "boxes", place[0], place[1]]);
+        code(&out, 1);
+        let told = text(&out.stderr);
+        assert!(told.contains("the place to cover, 9000,9000"), "{told}");
+        boxes("{\"x1\":9000,\"y1\":10,\"x2\":9010,\"y2\":60}");
+        let out = unface(dir.path(), &[name, "--boxes", "boxes"]);
+        code(&out, 1);
+        let told = text(&out.stderr);
+        assert!(told.contains("has a box outside this picture"), "{told}");
+    }
+    assert_eq!(names(dir.path()), ["a.gif", "b.webp", "boxes"]);
+}
+
+#[test]
 fn an_animation_becomes_another_one_but_no_still_picture() {
     let dir = tempfile::tempdir().unwrap();
     fs::write(dir.path().join("a.gif"), gif(&discs(), &[50; 6], Some(0))).unwrap();

@@ -8,7 +8,9 @@ use proptest::prelude::*;
 use unface::{
     Rect,
     decode::from_upright_pixels,
-    redact::{Effect, Noise, Options, RedactError, Redacted, cover},
+    redact::{
+        Effect, Noise, Options, RedactError, Redacted, clip::Spot, cover, frames::FramesCover,
+    },
 };
 
 fn picture(width: u32, height: u32, salt: u32) -> RgbImage {
@@ -295,4 +297,75 @@ fn a_crowd_of_thousands_joins_by_overlap() {
             .len(),
         1
     );
+}
+
+#[test]
+fn a_place_outside_the_picture_covered_nothing_and_was_called_covered() {
+    let outside = [
+        Rect::new(64.0, 0.0, 90.0, 20.0),
+        Rect::new(-30.0, 5.0, 0.0, 20.0),
+        Rect::new(5.0, 9000.0, 20.0, 9100.0),
+    ];
+    let fill = options(Effect::Fill { color: [0; 3] });
+    for place in outside {
+        let frame = || from_upright_pixels(picture(64, 64, 0).into());
+        let noise = || Noise::from_seed(1);
+        let refused = RedactError::Outside {
+            place,
+            width: 64,
+            height: 64,
+        };
+        let still = cover(frame(), &[], &[place], &fill, &mut noise());
+        assert_eq!(still.unwrap_err(), refused);
+        let spot = |exact| Spot {
+            track: 0,
+            rect: place,
+            exact,
+        };
+        let mut frames = FramesCover::new(&fill, noise()).unwrap();
+        assert_eq!(frames.cover(frame(), &[spot(true)]).unwrap_err(), refused);
+        // A face that went out of the picture is none that must be covered.
+        assert!(frames.cover(frame(), &[spot(false)]).is_ok());
+    }
+    let within = cover(
+        from_upright_pixels(picture(64, 64, 0).into()),
+        &[],
+        &[Rect::new(60.0, 60.0, 900.0, 900.0)],
+        &fill,
+        &mut Noise::from_seed(1),
+    );
+    assert_eq!(within.unwrap().pixels().get_pixel(63, 63).0[..3], [0; 3]);
+}
+
+#[test]
+fn a_neighbours_cover_was_taken_for_the_faces_own() {
+    let redacted = covered(
+        picture(200, 100, 0),
+        &[Rect::new(100.0, 30.0, 130.0, 70.0)],
+        Effect::Fill { color: [0; 3] },
+    );
+    let region = &redacted.regions()[0].parts;
+    let left = region.iter().map(|p| p.x1).min().unwrap() as f32;
+    // Its right fifth lies under the cover; its middle does not.
+    let beside = Rect::new(left - 32.0, 30.0, left + 8.0, 70.0);
+    assert!(redacted.share(&beside) > 0.1);
+    assert!(redacted.is_open(&beside));
+    // The cover lies over the middle, over all of it, or is a large part of it.
+    for hidden in [
+        Rect::new(90.0, 20.0, 140.0, 80.0),
+        Rect::new(105.0, 35.0, 125.0, 65.0),
+        Rect::new(95.0, 25.0, 125.0, 65.0),
+    ] {
+        assert!(!redacted.is_open(&hidden), "{hidden:?}");
+    }
+    // Cut by the picture's edge: what can be seen of it counts.
+    assert!(redacted.is_open(&Rect::new(-20.0, 30.0, 20.0, 70.0)));
+    assert!(redacted.is_open(&Rect::new(180.0, -20.0, 220.0, 20.0)));
+    let edge = covered(
+        picture(200, 100, 0),
+        &[Rect::new(-20.0, 30.0, 14.0, 70.0)],
+        Effect::Fill { color: [0; 3] },
+    );
+    assert!(!edge.is_open(&Rect::new(-20.0, 30.0, 20.0, 70.0)));
+    assert!(edge.is_open(&Rect::new(150.0, 30.0, 190.0, 70.0)));
 }

@@ -277,6 +277,74 @@ fn hidden_pixels_and_spare_palette_entries_are_flagged() {
     );
 }
 
+#[test]
+fn transparency_that_shows_nothing_hid_colours_in_a_png() {
+    use png::ColorType as C;
+    let with = |png: Vec<u8>, kind: &[u8; 4], body: &[u8]| {
+        let mut parts = chunks(&png);
+        let data = parts.iter().position(|p| &p.0 == b"IDAT").unwrap();
+        parts.insert(data, (*kind, body.to_vec()));
+        build(&parts)
+    };
+    // A colour that counts as transparent, beside no alpha channel.
+    for (colour, data, body) in [
+        (C::Rgb, &[7; 12][..], &b"leaked"[..]),
+        (C::Grayscale, &[7; 4], b"le"),
+    ] {
+        let plain = encoded(colour, data, None);
+        assert_eq!(inspect(&plain).leaks, []);
+        flagged(
+            &with(plain, b"tRNS", body),
+            LeakKind::Unused,
+            "a transparent colour",
+        );
+    }
+    let indexed = |palette: &[u8]| encoded(C::Indexed, &[0, 1, 1, 0], Some(palette));
+    let clear = with(indexed(&[0, 0, 0, 4, 5, 6]), b"tRNS", &[0]);
+    assert_eq!(inspect(&clear).leaks, []);
+    let hidden = with(indexed(&[1, 2, 3, 4, 5, 6]), b"tRNS", &[0]);
+    flagged(
+        &hidden,
+        LeakKind::HiddenPixels,
+        "a colour under transparency",
+    );
+}
+
+#[test]
+fn a_palette_of_a_png_had_bytes_behind_its_last_colour() {
+    let mut parts = chunks(&encoded(
+        png::ColorType::Indexed,
+        &[0, 1, 1, 0],
+        Some(&[1, 2, 3, 4, 5, 6]),
+    ));
+    for _ in 0..2 {
+        parts
+            .iter_mut()
+            .find(|p| &p.0 == b"PLTE")
+            .unwrap()
+            .1
+            .push(b'x');
+        flagged(&build(&parts), LeakKind::Slack, "bytes behind a palette");
+    }
+}
+
+#[test]
+fn restart_intervals_and_densities_of_a_jpeg_held_numbers() {
+    let clean = output(pictures().swap_remove(12), Format::Jpeg);
+    assert_eq!(&clean[6..11], b"JFIF\0");
+    // Version, unit, and both densities.
+    for at in 11..18 {
+        let mut leaky = clean.clone();
+        leaky[at] ^= 3;
+        flagged(&leaky, LeakKind::Unknown, "a field of the JFIF header");
+    }
+    for interval in [[0, 0], [0xBE, 0xEF]] {
+        for leaky in everywhere(&clean, &segment(0xDD, &interval)) {
+            assert_ne!(inspect(&leaky).leaks, [], "{interval:?}");
+        }
+    }
+}
+
 /// The same without loss, for WebP.
 fn exact(pixels: DynamicImage, format: Format) -> Vec<u8> {
     let options = Options {
@@ -514,6 +582,49 @@ fn every_leak_put_into_a_clean_tiff_is_flagged() {
             flagged(&leaky, K::Slack, "bytes behind a strip");
         }
     }
+}
+
+#[test]
+fn tags_of_a_tiff_held_bytes_that_no_reader_looks_at() {
+    for picture in pictures() {
+        let clean = output(picture, Format::Tiff);
+        let (place, entries) = directory(&clean);
+        let before = &clean[..place];
+        // Resolution and its unit, which nothing needs; and what has a usual value without them.
+        for tag in [282u16, 283, 296, 254, 278, 284, 317, 338, 339] {
+            for (kind, count) in [(7u8, 4u8), (2, 8), (12, 1), (5, 1), (1, 8), (3, 2), (13, 1)] {
+                let mut body = before.to_vec();
+                let mut entry = [0; 12];
+                entry[..2].copy_from_slice(&tag.to_le_bytes());
+                (entry[2], entry[4]) = (kind, count);
+                if count == 8 || matches!(kind, 5 | 12) {
+                    entry[8..].copy_from_slice(&(body.len() as u32).to_le_bytes());
+                    body.extend(b"a secret");
+                } else {
+                    entry[8..].copy_from_slice(b"leak");
+                }
+                let mut more: Vec<_> = entries.clone();
+                more.retain(|e| e[..2] != tag.to_le_bytes());
+                more.push(entry);
+                more.sort_by_key(|e| u16::from_le_bytes([e[0], e[1]]));
+                let leaks = inspect(&tiff(&body, &more, 0)).leaks;
+                assert_ne!(leaks, [], "tag {tag} of type {kind}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_channel_of_a_tiff_without_a_meaning_hid_a_picture() {
+    let picture = pictures()
+        .into_iter()
+        .find(|p| p.color() == image::ColorType::Rgba8);
+    let clean = output(picture.unwrap(), Format::Tiff);
+    let (place, mut entries) = directory(&clean);
+    assert_eq!(inspect(&clean).leaks, []);
+    let extra = entries.iter_mut().find(|e| e[..2] == 338u16.to_le_bytes());
+    extra.unwrap()[8] = 0;
+    assert_ne!(inspect(&tiff(&clean[..place], &entries, 0)).leaks, []);
 }
 
 #[test]

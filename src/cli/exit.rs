@@ -35,6 +35,8 @@ impl Exit {
                 DiscoverError::NoInput
                 | DiscoverError::SeveralIntoOne
                 | DiscoverError::Suffix(_)
+                | DiscoverError::Contradiction(..)
+                | DiscoverError::NoOutputFolder(_)
                 | DiscoverError::StdinTwice,
             ) => Self::Usage,
             Error::Interrupted => Self::Interrupted,

@@ -7,6 +7,7 @@ mod manual;
 mod messages;
 mod places;
 mod progress;
+mod report;
 mod settings;
 mod verify;
 
@@ -15,7 +16,7 @@ use std::sync::{
     atomic::{AtomicUsize, Ordering},
 };
 
-use unface::{Error, cage::Launcher, pipeline, report::Line};
+use unface::{Error, cage::Launcher, discover::Source, pipeline, report::Line};
 
 use args::Command;
 pub use exit::Exit;
@@ -93,7 +94,7 @@ fn run(command: Command, stop: Arc<AtomicUsize>, launcher: Launcher) -> Result<E
     let detector = resolved.detector()?;
     let cage = resolved.cage(launcher)?;
     let settings = resolved.settings(detector.as_ref(), cage.as_ref())?;
-    let teller = Teller::new(stop, resolved.quiet, resolved.records()?, resolved.detects);
+    let teller = Teller::new(stop, resolved.quiet, resolved.report(), resolved.detects);
     let summary = pipeline::run(&settings, &teller);
     teller.end();
     let summary = summary?;
@@ -133,22 +134,27 @@ fn asked(a: &args::Cover, launcher: Launcher) -> Result<Option<Exit>, Refusal> {
 
 fn dry_run(resolved: &Resolved) -> Result<Exit, Refusal> {
     let plan = pipeline::plan(&resolved.request)?;
-    for (path, error) in &plan.failed {
-        messages::error(&format!(
-            "{}: can't be read ({error})",
-            unface::ShownPath(path.clone())
-        ));
+    let mut exit = Exit::Done;
+    for (path, source) in plan.failed {
+        let path = path.as_path().into();
+        messages::error(&Error::Read { path, source }.to_string());
+        exit = Exit::Failed;
     }
-    for line in plan.jobs.iter().map(progress::planned) {
-        if messages::out(&line).is_err() {
+    for job in &plan.jobs {
+        if let (Source::File(path), true, None) = (&job.source, job.named, &job.output) {
+            // What was named must be done, and this can't be.
+            exit = Exit::Failed;
+            if let Err(source) = std::fs::metadata(path) {
+                let path = path.as_path().into();
+                messages::error(&Error::Read { path, source }.to_string());
+                continue;
+            }
+        }
+        if messages::out(&progress::planned(job)).is_err() {
             return Ok(Exit::Failed);
         }
     }
-    Ok(if plan.failed.is_empty() {
-        Exit::Done
-    } else {
-        Exit::Failed
-    })
+    Ok(exit)
 }
 
 /// The first Ctrl-C lets the pictures in flight be dropped cleanly, the second ends at once.

@@ -14,12 +14,12 @@ use indicatif::{ProgressBar, ProgressStyle};
 use unface::{
     Progress, ShownPath, Summary,
     decode::MOTION,
-    discover::{Job, Output},
+    discover::{Job, Output, Source},
     pipeline::{Outcome, Pass},
     report::{Record, Status},
 };
 
-use super::{boxes_lines, messages};
+use super::{boxes_lines, messages, report::Report};
 
 /// Most names in the closing line.
 const MOST_NAMES: usize = 8;
@@ -28,7 +28,8 @@ const MOST_NAMES: usize = 8;
 pub struct Teller {
     stop: Arc<AtomicUsize>,
     quiet: bool,
-    records: Option<Mutex<Box<dyn Write + Send>>>,
+    report: Option<Report>,
+    records: Mutex<Option<Box<dyn Write + Send>>>,
     detects: bool,
     bar: OnceLock<ProgressBar>,
     /// The video that is worked on, and its pass.
@@ -37,17 +38,12 @@ pub struct Teller {
 }
 
 impl Teller {
-    pub fn new(
-        stop: Arc<AtomicUsize>,
-        quiet: bool,
-        records: Option<Box<dyn Write + Send>>,
-        detects: bool,
-    ) -> Self {
-        let records = records.map(Mutex::new);
+    pub fn new(stop: Arc<AtomicUsize>, quiet: bool, report: Option<Report>, detects: bool) -> Self {
         Self {
             stop,
             quiet,
-            records,
+            report,
+            records: Mutex::new(None),
             detects,
             bar: OnceLock::new(),
             film: Mutex::new(None),
@@ -64,9 +60,16 @@ impl Teller {
 }
 
 impl Progress for Teller {
-    fn planned(&self, jobs: usize) {
-        if self.quiet || !io::stderr().is_terminal() || jobs == 0 {
-            return;
+    fn planned(&self, jobs: Option<usize>) -> io::Result<()> {
+        if let Some(report) = &self.report {
+            let begun = report.begin()?;
+            *self.records.lock().unwrap_or_else(PoisonError::into_inner) = Some(begun);
+        }
+        let Some(jobs) = jobs.filter(|n| *n > 0) else {
+            return Ok(());
+        };
+        if self.quiet || !io::stderr().is_terminal() {
+            return Ok(());
         }
         let bar = messages::bars().add(ProgressBar::new(jobs as u64));
         if let Ok(style) = ProgressStyle::with_template(
@@ -77,6 +80,7 @@ impl Progress for Teller {
         bar.set_message("0 faces");
         bar.enable_steady_tick(Duration::from_millis(250));
         let _ = self.bar.set(bar);
+        Ok(())
     }
 
     fn finished(&self, outcome: &Outcome) -> io::Result<()> {
@@ -119,8 +123,8 @@ impl Progress for Teller {
                 messages::out(&line)?;
             }
         }
-        if let Some(records) = &self.records {
-            let mut sink = records.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut records = self.records.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(sink) = records.as_mut() {
             serde_json::to_writer(&mut *sink, record).map_err(io::Error::from)?;
             sink.write_all(b"\n")?;
             sink.flush()?;
@@ -312,6 +316,7 @@ pub fn planned(job: &Job) -> String {
         (Some(_), true) => format!("{source}: would be skipped, its output is there"),
         (Some(Output::File(path)), _) => format!("{source} → {}", ShownPath(path.clone())),
         (Some(Output::Stdout), _) => format!("{source} → standard output"),
+        (None, _) if job.source == Source::Stdin => format!("{source}: looked at when it is read"),
         (None, _) => format!("{source}: not a picture that is read"),
     }
 }

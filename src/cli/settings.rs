@@ -4,8 +4,7 @@ mod taken;
 
 use std::{
     cell::RefCell,
-    fs::{self, File},
-    io::{self, Write},
+    fs,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -31,7 +30,9 @@ use unface::{
 use super::{
     Refusal,
     args::{Command, Cover, EffectName, Finding, Inputs, Names, RecheckName},
-    messages, places, usage,
+    messages, places,
+    report::Report,
+    usage,
 };
 use taken::{
     check_streams, check_strength, codec, default_entry, entry, looks, open_list, read_boxes,
@@ -117,6 +118,10 @@ impl Resolved {
             request.overwrite = a.overwrite;
             request.keep_motion = a.keep_motion;
             request.skip_existing = a.skip_existing;
+            request.report = a.report.clone().filter(|r| r != "-").map(PathBuf::from);
+            let reads = [&a.boxes, &a.image, &inputs.files_from, &inputs.files_from0];
+            request.reads = reads.into_iter().flatten().cloned().collect();
+            request.reads.retain(|path| path != Path::new("-"));
             request.neutral = a.names == Names::Neutral;
             if request.sequence && (a.skip_existing || request.neutral) {
                 return Err(usage(
@@ -393,30 +398,9 @@ impl Resolved {
     }
 
     /// Where the report's lines go.
-    pub fn records(&self) -> Result<Option<Box<dyn Write + Send>>, Refusal> {
-        let Some(a) = self.cover.as_deref() else {
-            return Ok(None);
-        };
-        let Some(target) = &a.report else {
-            return Ok(None);
-        };
-        if target == "-" {
-            return Ok(Some(Box::new(io::stdout())));
-        }
-        let path = Path::new(target);
-        // Never over something that is there: it could be a photo.
-        let file = if a.overwrite {
-            File::create(path)
-        } else {
-            File::create_new(path)
-        };
-        file.map(|f| Some(Box::new(f) as Box<dyn Write + Send>))
-            .map_err(|e| Refusal {
-                message: format!(
-                    "{}: the report can't be written ({e}); give another name",
-                    ShownPath(path.into())
-                ),
-                exit: super::Exit::Failed,
-            })
+    pub fn report(&self) -> Option<Report> {
+        let a = self.cover.as_deref()?;
+        let target = a.report.clone()?;
+        Some(Report::new(target, a.overwrite))
     }
 }

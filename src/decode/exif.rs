@@ -45,9 +45,7 @@ pub(super) fn read(bytes: &[u8]) -> Exif {
     };
     for (name, entry) in entries {
         match name {
-            tag::ORIENTATION => exif
-                .orientations
-                .extend(reader.number(entry).map(|v| v.min(0xFFFF) as u16)),
+            tag::ORIENTATION => exif.orientations.extend(orientations(&reader, entry)),
             tag::GPS => hold("GPS"),
             tag::MAKE | tag::MODEL => hold("camera"),
             tag::DATE => hold("time"),
@@ -73,6 +71,22 @@ pub(super) fn read(bytes: &[u8]) -> Exif {
         hold("thumbnail");
     }
     exif
+}
+
+/// What an entry says of the orientation. It must be one short; of anything else some programs
+/// (browsers) take no notice and others do, which is as if two places disagreed.
+pub(super) fn orientations(reader: &Reader<'_>, entry: usize) -> Vec<u16> {
+    const SHORT: u16 = 3;
+    if reader.kind(entry) == Some((SHORT, 1)) {
+        return reader.u16(entry + 8).into_iter().collect();
+    }
+    let stored = reader.first_of(entry).and_then(|v| u16::try_from(v).ok());
+    // Who looks at neither type nor count reads a short where the value begins.
+    let turned = [stored, reader.u16(entry + 8)]
+        .into_iter()
+        .flatten()
+        .find(|v| (2..=8).contains(v));
+    turned.map_or_else(Vec::new, |v| vec![1, v])
 }
 
 /// Properties of XMP that hold a picture in themselves, and what it is: depth maps, the picture before

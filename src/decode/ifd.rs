@@ -77,6 +77,22 @@ impl<'a> Reader<'a> {
         }
     }
 
+    /// Type and count of an entry.
+    pub(super) fn kind(&self, entry: usize) -> Option<(u16, u32)> {
+        Some((self.u16(entry + 2)?, self.u32(entry + 4)?))
+    }
+
+    /// The first number of an entry of any type of whole numbers, without its sign.
+    pub(super) fn first_of(&self, entry: usize) -> Option<u32> {
+        let at = self.place(entry)?.start;
+        match self.u16(entry + 2)? {
+            1 | 6 | 7 => self.bytes.get(at).map(|b| u32::from(*b)),
+            3 | 8 => self.u16(at).map(u32::from),
+            4 | 9 | 13 => self.u32(at),
+            _ => None,
+        }
+    }
+
     /// Where the value of an entry stands; `None` where it reaches beyond the end.
     pub(super) fn place(&self, entry: usize) -> Option<Range<usize>> {
         let size = match self.u16(entry + 2)? {

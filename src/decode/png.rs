@@ -3,7 +3,7 @@
 use image::{DynamicImage, ImageBuffer};
 use png::{BitDepth, ColorType, Transformations};
 
-use super::{DecodeError, MAX_ICC, Options, Stored, orientation::Gathered};
+use super::{DecodeError, MAX_ICC, Options, Stored, colour, orientation::Gathered};
 
 const SIGNATURE: usize = 8;
 
@@ -13,6 +13,8 @@ pub(super) struct Chunks {
     pub(super) damage: Option<String>,
     /// Several pictures.
     pub(super) animated: bool,
+    /// Its colours are said by numbers, whatever a profile says.
+    numbered: bool,
 }
 
 pub(super) fn decode(bytes: &[u8], options: &Options) -> Result<Stored, DecodeError> {
@@ -23,6 +25,7 @@ pub(super) fn decode(bytes: &[u8], options: &Options) -> Result<Stored, DecodeEr
         mut gathered,
         mut damage,
         animated,
+        ..
     } = walk(bytes, options)?;
     if animated {
         return Err(DecodeError::Unsupported("an animated PNG".into()));
@@ -181,6 +184,7 @@ pub(super) fn walk(bytes: &[u8], options: &Options) -> Result<Chunks, DecodeErro
         gathered: Gathered::default(),
         damage: None,
         animated: false,
+        numbered: false,
     };
     let mut at = SIGNATURE;
     let mut frames = 0;
@@ -216,7 +220,7 @@ pub(super) fn walk(bytes: &[u8], options: &Options) -> Result<Chunks, DecodeErro
             _ => {
                 chunks.gathered.bytes += length as u64;
                 options.allow_metadata(chunks.gathered.bytes)?;
-                ancillary(&mut chunks.gathered, &kind, body)?;
+                ancillary(&mut chunks, &kind, body)?;
             }
         }
     }
@@ -227,13 +231,29 @@ pub(super) fn walk(bytes: &[u8], options: &Options) -> Result<Chunks, DecodeErro
     Ok(chunks)
 }
 
-fn ancillary(gathered: &mut Gathered, kind: &[u8; 4], body: &[u8]) -> Result<(), DecodeError> {
+fn ancillary(chunks: &mut Chunks, kind: &[u8; 4], body: &[u8]) -> Result<(), DecodeError> {
+    let gathered = &mut chunks.gathered;
     let whole = body.len() as u64 + 12;
     match kind {
         b"eXIf" => gathered.exif(body.strip_prefix(b"Exif\0\0").unwrap_or(body), whole),
         b"iTXt" if body.starts_with(b"XML:com.adobe.xmp\0") => gathered.xmp(body, whole),
         b"tEXt" | b"zTXt" | b"iTXt" => gathered.drop("text", whole),
         b"tIME" => gathered.drop("time", whole),
+        b"cICP" => {
+            gathered.drop("colours as numbers", whole);
+            // Any other length has no meaning, and viewers pass over it.
+            let [primaries, transfer, _, full] = *body else {
+                return Ok(());
+            };
+            let rare =
+                |what| DecodeError::Unsupported(format!("a PNG picture of a rare kind ({what})"));
+            if full == 0 {
+                return Err(rare("colours of a narrow range"));
+            }
+            gathered.icc =
+                colour::numbered(u32::from(primaries), u32::from(transfer)).map_err(rare)?;
+            chunks.numbered = true;
+        }
         b"iCCP" => {
             gathered.drop("colour profile", whole);
             // Name, 0, method 0, zlib stream.
@@ -245,7 +265,9 @@ fn ancillary(gathered: &mut Gathered, kind: &[u8; 4], body: &[u8]) -> Result<(),
             match profile
                 .map(|z| miniz_oxide::inflate::decompress_to_vec_zlib_with_limit(z, MAX_ICC))
             {
-                Some(Ok(profile)) => gathered.icc = Some(profile),
+                // Where both stand, the numbers count (PNG, third edition, 4.3).
+                Some(Ok(profile)) if !chunks.numbered => gathered.icc = Some(profile),
+                Some(Ok(_)) => {}
                 Some(Err(e)) if e.status == miniz_oxide::inflate::TINFLStatus::HasMoreOutput => {
                     return Err(DecodeError::Profile(MAX_ICC >> 20));
                 }

@@ -33,14 +33,21 @@ impl Kind {
     }
 }
 
+/// Brands that say which kind of picture it is.
+const SPECIFIC: usize = 10;
+
 /// ISO base media files by their brands; anything else with `ftyp` is some video.
-const BRANDS: [(&[u8], &str); 12] = [
+const BRANDS: [(&[u8], &str); 16] = [
     (b"avif", "AVIF picture"),
     (b"avis", "AVIF animation"),
     (b"heic", "HEIC picture"),
     (b"heix", "HEIC picture"),
+    (b"heim", "HEIC picture"),
+    (b"heis", "HEIC picture"),
     (b"hevc", "HEIC animation"),
     (b"hevx", "HEIC animation"),
+    (b"hevm", "HEIC animation"),
+    (b"hevs", "HEIC animation"),
     (b"mif1", "HEIF picture"),
     (b"msf1", "HEIF animation"),
     (b"crx ", "Canon raw picture (CR3)"),
@@ -199,7 +206,7 @@ fn iso_media(head: &[u8]) -> Option<&'static str> {
             brands
                 .chunks(4)
                 .find_map(|brand| {
-                    BRANDS[..6]
+                    BRANDS[..SPECIFIC]
                         .iter()
                         .find(|(b, _)| brand.starts_with(b))
                         .map(|b| b.1)

@@ -7,10 +7,13 @@
 mod pixels;
 
 use super::{
-    DecodeError, Options, Stored, gathered_profile,
+    DecodeError, Options, Stored,
+    exif::orientations,
+    gathered_profile,
     ifd::{Entry, Reader},
     orientation::Gathered,
 };
+use crate::jpeg;
 use pixels::{picture, samples};
 
 /// Most directories that are looked at, pages and others.
@@ -34,6 +37,7 @@ mod tag {
     pub const TILE_LENGTHS: u16 = 325;
     pub const SUB_DIRECTORIES: u16 = 330;
     pub const EXTRA_SAMPLES: u16 = 338;
+    pub const JPEG_TABLES: u16 = 347;
     pub const XMP: u16 = 700;
     pub const IPTC: u16 = 33723;
     pub const PHOTOSHOP: u16 = 34377;
@@ -56,6 +60,9 @@ mod is {
 
 /// Compressions that only raw pictures use: Nikon, Sony, Pentax, Samsung.
 const RAW_COMPRESSIONS: [u32; 5] = [34713, 32767, 65535, 32770, 65000];
+
+/// The compression whose strips are JPEGs of their own.
+const JPEG: u32 = 7;
 
 /// One directory of the file.
 struct Directory<'a> {
@@ -161,7 +168,10 @@ fn decode_page(
     let size = page
         .size()
         .ok_or_else(|| DecodeError::Damaged("its header is broken".into()))?;
-    let damage = cut_off(bytes, page);
+    let mut damage = cut_off(bytes, page);
+    if damage.is_none() && page.number(tag::COMPRESSION) == Some(JPEG) {
+        damage = coded(bytes, page)?;
+    }
     if let (Some(what), false) = (&damage, options.allow_damaged) {
         return Err(DecodeError::Damaged(what.clone()));
     }
@@ -261,14 +271,49 @@ fn refuse_raw(reader: &Reader<'_>, directories: &[Directory<'_>]) -> Result<(), 
     Err(DecodeError::Raw(name.into()))
 }
 
-/// What is wrong where the picture's data reaches beyond the end of the file.
-fn cut_off(bytes: &[u8], page: &Directory<'_>) -> Option<String> {
+/// Where the strips or tiles begin, and how long they are.
+fn places(page: &Directory<'_>) -> (Vec<u32>, Vec<u32>) {
     const MOST: usize = 1 << 22;
     let both = |a: u16, b: u16| (page.numbers(a, MOST), page.numbers(b, MOST));
-    let (mut offsets, mut lengths) = both(tag::STRIP_OFFSETS, tag::STRIP_LENGTHS);
-    if offsets.is_empty() {
-        (offsets, lengths) = both(tag::TILE_OFFSETS, tag::TILE_LENGTHS);
+    let strips = both(tag::STRIP_OFFSETS, tag::STRIP_LENGTHS);
+    if strips.0.is_empty() {
+        both(tag::TILE_OFFSETS, tag::TILE_LENGTHS)
+    } else {
+        strips
     }
+}
+
+/// What is wrong with strips or tiles that are JPEGs, whose decoder fills what is missing with grey.
+/// Tables that all of them need may stand in a tag of their own.
+fn coded(bytes: &[u8], page: &Directory<'_>) -> Result<Option<String>, DecodeError> {
+    let tables = page.entry(tag::JPEG_TABLES);
+    let tables = tables.and_then(|e| page.reader.value(e));
+    let tables = tables
+        .and_then(|t| t.strip_suffix(&[0xFF, 0xD9]))
+        .unwrap_or_default();
+    let (offsets, lengths) = places(page);
+    for (&offset, &length) in offsets.iter().zip(&lengths) {
+        let (from, length) = (offset as usize, length as usize);
+        let own = bytes
+            .get(from..from.saturating_add(length))
+            .unwrap_or_default();
+        let whole = match tables {
+            [] => own.to_vec(),
+            _ => [tables, own.get(2..).unwrap_or_default()].concat(),
+        };
+        let structure =
+            jpeg::walk(&whole).map_err(|e| DecodeError::Damaged(format!("a strip of it: {e}")))?;
+        super::jpeg::sampled(&structure.header.components)?;
+        if let Some(what) = structure.damage {
+            return Ok(Some(format!("a strip of it: {what}")));
+        }
+    }
+    Ok(None)
+}
+
+/// What is wrong where the picture's data reaches beyond the end of the file.
+fn cut_off(bytes: &[u8], page: &Directory<'_>) -> Option<String> {
+    let (offsets, lengths) = places(page);
     if offsets.is_empty() {
         return Some("its directory names no data".into());
     }
@@ -284,8 +329,9 @@ fn gather(bytes: &[u8], page: &Directory<'_>, options: &Options) -> Result<Gathe
     let mut gathered = Gathered::default();
     // The file is one large EXIF block, as far as that matters.
     gathered.exif_of(bytes);
-    if let Some(orientation) = page.number(tag::ORIENTATION) {
-        gathered.orientation(orientation.min(0xFFFF) as u16);
+    for &(_, entry) in page.entries.iter().filter(|e| e.0 == tag::ORIENTATION) {
+        let said = orientations(page.reader, entry);
+        said.into_iter().for_each(|v| gathered.orientation(v));
     }
     for &(name, entry) in &page.entries {
         let Some(value) = page.reader.value(entry) else {

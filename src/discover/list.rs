@@ -17,7 +17,11 @@ use std::{
     time::Duration,
 };
 
-use super::{DiscoverError, Job, Plan, Request, Source, name, plan};
+use super::{
+    DiscoverError, Job, Plan, Request, Source,
+    place::{Key, Places},
+    plan,
+};
 use crate::format::Format;
 
 /// Names that are read ahead.
@@ -113,7 +117,8 @@ pub struct Stream<'a, F> {
     stop: &'a (dyn Fn() -> bool + Sync),
     ready: VecDeque<Listed>,
     seen: HashSet<PathBuf>,
-    taken: HashMap<PathBuf, PathBuf>,
+    places: Places,
+    taken: HashMap<Key, PathBuf>,
     /// Links and special files inside folders, which are not opened.
     pub passed_over: usize,
 }
@@ -146,6 +151,7 @@ impl<'a, F: Fn(&Source) -> Option<Format>> Stream<'a, F> {
             stop,
             ready: VecDeque::new(),
             seen: HashSet::new(),
+            places: Places::default(),
             taken: HashMap::new(),
             passed_over: 0,
         }
@@ -159,7 +165,7 @@ impl<'a, F: Fn(&Source) -> Option<Format>> Stream<'a, F> {
         self.request.listed = vec![path.clone()];
         match plan(&self.request, &self.format_of) {
             Err(DiscoverError::Exists(output)) => {
-                let error = match self.taken.get(&name::comparable(&output.0)) {
+                let error = match self.taken.get(&self.places.key(&output.0)) {
                     Some(other) => {
                         let (other, path) = (other.as_path().into(), path.as_path().into());
                         DiscoverError::Collision(output, other, path)
@@ -198,7 +204,7 @@ impl<'a, F: Fn(&Source) -> Option<Format>> Stream<'a, F> {
             let refusal = if over_input {
                 Some(DiscoverError::OverInput(shown(), source.as_path().into()))
             } else {
-                self.taken.get(&name::comparable(output)).map(|other| {
+                self.taken.get(&self.places.key(output)).map(|other| {
                     let other: &Path = other;
                     DiscoverError::Collision(shown(), other.into(), source.as_path().into())
                 })
@@ -209,7 +215,7 @@ impl<'a, F: Fn(&Source) -> Option<Format>> Stream<'a, F> {
             }
         }
         for output in &outputs {
-            self.taken.insert(name::comparable(output), source.clone());
+            self.taken.insert(self.places.key(output), source.clone());
         }
         self.ready.push_back(Listed::Job(job));
     }

@@ -4,9 +4,11 @@
 //! followed; but ignore files (`.gitignore` and the like) are not obeyed, as a photo that a rule
 //! for programmers hides would stay uncovered without a word.
 
+mod error;
 mod list;
 mod name;
 mod outputs;
+mod place;
 pub mod sequence;
 mod walk;
 
@@ -17,10 +19,12 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use crate::{error::ShownPath, format::Format};
+use crate::format::Format;
+pub use error::DiscoverError;
 pub use list::{List, Listed, Stream};
 pub use name::OWN_MARK;
-use outputs::{clips, guard_inputs, neutral, part, refuse_collisions};
+use outputs::{clips, guard, neutral, part, refuse_collisions};
+use place::Places;
 
 /// Where a picture comes from.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -106,6 +110,10 @@ pub struct Request {
     pub sequence: bool,
     /// How many of them are shown in a second.
     pub rate: f64,
+    /// Where a report is written: no input, no output and none of `reads`.
+    pub report: Option<PathBuf>,
+    /// Further files that are read, which no output may replace.
+    pub reads: Vec<PathBuf>,
 }
 
 /// What came of it.
@@ -117,56 +125,6 @@ pub struct Plan {
     pub failed: Vec<(PathBuf, io::Error)>,
     /// Links and special files inside folders, which are not opened.
     pub passed_over: usize,
-}
-
-/// Why there is nothing to be done. The text says what is wrong and what to do.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum DiscoverError {
-    /// Nothing was named.
-    #[error("no input; name photos, folders or - for standard input")]
-    NoInput,
-    /// Several pictures into one place.
-    #[error("several pictures can't go into one output; name a folder with -o FOLDER/")]
-    SeveralIntoOne,
-    /// `-o FILE` with a suffix that is no format.
-    #[error(
-        "{0}: its suffix names no format; use .jpg, .png, .webp, .tif, .bmp, .gif or .avif, or end it with / for a folder"
-    )]
-    Suffix(ShownPath),
-    /// An output of an earlier run was named.
-    #[error("{0}: is unface's own output; name the original")]
-    OwnOutput(ShownPath),
-    /// The outputs would fall among the inputs.
-    #[error("{0}: is both input and output folder; choose another folder with -o")]
-    SameFolder(ShownPath),
-    /// An input lies where the outputs go.
-    #[error("{0}: lies in the output folder; choose another folder with -o")]
-    InsideOutput(ShownPath),
-    /// Two inputs, one name.
-    #[error(
-        "{0}: two inputs would get this name ({1} and {2}); run them separately with different -o"
-    )]
-    Collision(ShownPath, ShownPath, ShownPath),
-    /// An output would replace an input.
-    #[error(
-        "{0}: is an input of this run and would be overwritten by the copy of {1}; choose another -o"
-    )]
-    OverInput(ShownPath, ShownPath),
-    /// An output exists.
-    #[error(
-        "{0}: exists already; use --overwrite to replace, --skip-existing to go on after a stop, or another -o"
-    )]
-    Exists(ShownPath),
-    /// A sequence must be a folder.
-    #[error("{0}: is no folder; --sequence takes folders of numbered frames, leave it out")]
-    NoFolder(ShownPath),
-    /// The system gave no random numbers.
-    #[error("the system gives no random numbers ({0}); use --names keep")]
-    Random(String),
-    /// `-` more than once.
-    #[error("-: standard input can be named once only")]
-    StdinTwice,
 }
 
 /// One input before it has an output.
@@ -203,14 +161,15 @@ pub fn plan(
         target(request)?
     };
     let mut plan = Plan::default();
+    let mut places = Places::default();
     let entries = entries(request, &target, &mut plan)?;
     if matches!(target, Target::File(_) | Target::Stdout) && entries.len() > 1 {
         return Err(DiscoverError::SeveralIntoOne);
     }
     if request.sequence {
         plan.jobs = sequences(&entries, &target)?;
-        part(&mut plan.jobs, &entries, &target);
-        guard_inputs(&plan.jobs)?;
+        refuse_collisions(&plan.jobs, &mut places)?;
+        guard(&plan.jobs, request, &mut places)?;
         return Ok(plan);
     }
     for entry in &entries {
@@ -231,12 +190,12 @@ pub fn plan(
             skip: false,
         });
     }
-    part(&mut plan.jobs, &entries, &target);
+    part(&mut plan.jobs, &entries, &target, &mut places);
     if request.keep_motion {
         clips(&mut plan.jobs, &entries, &target, request.neutral);
     }
-    refuse_collisions(&plan.jobs)?;
-    guard_inputs(&plan.jobs)?;
+    refuse_collisions(&plan.jobs, &mut places)?;
+    guard(&plan.jobs, request, &mut places)?;
     for job in &mut plan.jobs {
         let Some(Output::File(path)) = &job.output else {
             continue;
@@ -324,12 +283,20 @@ fn target(request: &Request) -> Result<Target, DiscoverError> {
         || request.inputs.len() > 1
         || request.inputs.iter().any(|i| i.is_dir());
     if folder {
+        // Without a separator at its end, with which the system would see no file.
+        let bare = path.components().as_path();
+        if fs::metadata(bare).is_ok_and(|m| !m.is_dir()) {
+            return Err(DiscoverError::NoOutputFolder(bare.into()));
+        }
         return Ok(Target::Folder(path));
     }
-    if Format::from_path(&path).is_none() && request.format.is_none() {
-        return Err(DiscoverError::Suffix(path.as_path().into()));
+    match (Format::from_path(&path), request.format) {
+        (None, None) => Err(DiscoverError::Suffix(path.as_path().into())),
+        (Some(named), Some(asked)) if named != asked => {
+            Err(DiscoverError::Contradiction(path.as_path().into(), asked))
+        }
+        _ => Ok(Target::File(path)),
     }
-    Ok(Target::File(path))
 }
 
 fn entries(

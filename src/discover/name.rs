@@ -77,16 +77,3 @@ pub(super) fn beside(path: &Path, format: Format, keep_suffix: bool) -> PathBuf 
     name.push(suffix(path, format));
     path.with_file_name(name)
 }
-
-/// Equal for names that the usual file systems here take for one.
-pub(super) fn comparable(path: &Path) -> PathBuf {
-    let plain: PathBuf = path
-        .components()
-        .filter(|c| *c != Component::CurDir)
-        .collect();
-    if cfg!(any(windows, target_os = "macos")) {
-        PathBuf::from(plain.to_string_lossy().to_lowercase())
-    } else {
-        plain
-    }
-}

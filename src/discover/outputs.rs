@@ -3,10 +3,13 @@
 use std::{
     collections::{HashMap, HashSet},
     fs,
-    path::{Path, PathBuf},
+    path::Path,
 };
 
-use super::{DiscoverError, Entry, Job, OWN_MARK, Output, Source, Target, name, output};
+use super::{
+    DiscoverError, Entry, Job, OWN_MARK, Output, Request, Source, Target, name, output,
+    place::{Key, Places, identity},
+};
 use crate::format::Format;
 
 /// A name that tells nothing, drawn for this input alone.
@@ -29,19 +32,20 @@ pub(super) fn neutral(
 }
 
 /// Inputs that would get one name keep their old suffixes.
-pub(super) fn part(jobs: &mut [Job], entries: &[Entry], target: &Target) {
-    let key = |job: &Job| match &job.output {
-        Some(Output::File(path)) => Some(name::comparable(path)),
-        _ => None,
-    };
-    let mut count: HashMap<PathBuf, usize> = HashMap::new();
-    for job in jobs.iter() {
-        key(job)
-            .into_iter()
-            .for_each(|k| *count.entry(k).or_default() += 1);
+pub(super) fn part(jobs: &mut [Job], entries: &[Entry], target: &Target, places: &mut Places) {
+    let mut count: HashMap<Key, usize> = HashMap::new();
+    let keys: Vec<Option<Key>> = jobs
+        .iter()
+        .map(|job| match &job.output {
+            Some(Output::File(path)) => Some(places.key(path)),
+            _ => None,
+        })
+        .collect();
+    for key in keys.iter().flatten() {
+        *count.entry(key.clone()).or_default() += 1;
     }
-    for (job, entry) in jobs.iter_mut().zip(entries) {
-        let taken = key(job).is_some_and(|k| count.get(&k).is_some_and(|&n| n > 1));
+    for ((job, entry), key) in jobs.iter_mut().zip(entries).zip(keys) {
+        let taken = key.is_some_and(|k| count.get(&k).is_some_and(|&n| n > 1));
         if let (true, Some(format)) = (taken, job.format) {
             job.output = output(entry, target, format, true);
         }
@@ -70,11 +74,11 @@ pub(super) fn clips(jobs: &mut [Job], entries: &[Entry], target: &Target, neutra
 }
 
 /// No two inputs may get one name.
-pub(super) fn refuse_collisions(jobs: &[Job]) -> Result<(), DiscoverError> {
-    let mut first: HashMap<PathBuf, &Path> = HashMap::new();
+pub(super) fn refuse_collisions(jobs: &[Job], places: &mut Places) -> Result<(), DiscoverError> {
+    let mut first: HashMap<Key, &Path> = HashMap::new();
     for job in jobs {
         for path in job.files() {
-            if let Some(other) = first.insert(name::comparable(path), job.source.path()) {
+            if let Some(other) = first.insert(places.key(path), job.source.path()) {
                 return Err(DiscoverError::Collision(
                     path.into(),
                     other.into(),
@@ -86,23 +90,86 @@ pub(super) fn refuse_collisions(jobs: &[Job]) -> Result<(), DiscoverError> {
     Ok(())
 }
 
-/// No output may be an input of the same run, also not through links.
-pub(super) fn guard_inputs(jobs: &[Job]) -> Result<(), DiscoverError> {
-    let inputs: HashSet<PathBuf> = jobs
+/// No output may be an input of the same run, or another file that it reads, also not through links; nor
+/// may the report be any of these.
+pub(super) fn guard(
+    jobs: &[Job],
+    request: &Request,
+    places: &mut Places,
+) -> Result<(), DiscoverError> {
+    let inputs: HashSet<Key> = jobs
         .iter()
+        // What lies in a folder and is no picture is no input.
+        .filter(|job| job.named || job.format.is_some())
         .filter_map(|job| match &job.source {
-            Source::File(path) => fs::canonicalize(path).ok(),
+            Source::File(path) => identity(path),
             Source::Stdin => None,
         })
         .collect();
+    let reads: Vec<Which> = request.reads.iter().map(|p| Which::of(p, places)).collect();
+    let report = request.report.as_deref();
+    let report = report.map(|path| (path, Which::of(path, places)));
     for job in jobs {
-        let taken = |path: &&Path| fs::canonicalize(path).is_ok_and(|w| inputs.contains(&w));
-        if let Some(path) = job.files().find(taken) {
-            return Err(DiscoverError::OverInput(
-                path.into(),
-                job.source.path().into(),
-            ));
+        let source = || job.source.path().into();
+        for path in job.files() {
+            let which = Which::of(path, places);
+            if which.there.as_ref().is_some_and(|id| inputs.contains(id)) {
+                return Err(DiscoverError::OverInput(path.into(), source()));
+            }
+            if reads.iter().any(|r| r.is(&which)) {
+                return Err(DiscoverError::OverRead(path.into(), source()));
+            }
+            if let Some((path, report)) = &report
+                && (report.is(&which) || request.sequence && frame_in(path, &which, places))
+            {
+                return Err(DiscoverError::Report(
+                    (*path).into(),
+                    "an output of this run",
+                ));
+            }
         }
     }
+    let Some((path, report)) = report else {
+        return Ok(());
+    };
+    let frame = request.sequence
+        && fs::canonicalize(path).is_ok_and(|whole| {
+            let mut folders = jobs.iter().map(|job| fs::canonicalize(job.source.path()));
+            folders.any(|folder| folder.is_ok_and(|f| whole.starts_with(f)))
+        });
+    if frame || report.there.as_ref().is_some_and(|id| inputs.contains(id)) {
+        return Err(DiscoverError::Report(path.into(), "an input of this run"));
+    }
+    if reads.iter().any(|r| r.is(&report)) {
+        return Err(DiscoverError::Report(
+            path.into(),
+            "a file that this run reads",
+        ));
+    }
     Ok(())
+}
+
+/// Whether a path may be that of a frame in an output folder.
+fn frame_in(path: &Path, folder: &Which, places: &mut Places) -> bool {
+    let above = path.parent().map(|above| Which::of(above, places));
+    Format::from_path(path).is_some() && above.is_some_and(|a| a.is(folder))
+}
+
+/// A file by its name, and by what is there.
+struct Which {
+    named: Key,
+    there: Option<Key>,
+}
+
+impl Which {
+    fn of(path: &Path, places: &mut Places) -> Self {
+        Self {
+            named: places.key(path),
+            there: identity(path),
+        }
+    }
+
+    fn is(&self, other: &Self) -> bool {
+        self.named == other.named || self.there.is_some() && self.there == other.there
+    }
 }

@@ -17,7 +17,10 @@ mod stream;
 mod summary;
 mod video;
 
-use std::{io, path::PathBuf};
+use std::{
+    io,
+    path::{Path, PathBuf},
+};
 
 use crate::{
     decode, detect,
@@ -48,8 +51,15 @@ pub enum Pass {
 
 /// Who is told of what happens, and may say stop.
 pub trait Progress: Sync {
-    /// All jobs are known: so many inputs.
-    fn planned(&self, _jobs: usize) {}
+    /// The run can begin, and nothing has been read or written yet; so many inputs, or `None` where they
+    /// come from a list that is not known whole. A report is begun here: a run that is refused leaves
+    /// none behind, and none stands where an input was.
+    ///
+    /// # Errors
+    /// When the report can't be begun: the run ends.
+    fn planned(&self, _jobs: Option<usize>) -> io::Result<()> {
+        Ok(())
+    }
 
     /// One input is finished; in the order of the inputs.
     ///
@@ -58,14 +68,7 @@ pub trait Progress: Sync {
     fn finished(&self, outcome: &Outcome) -> io::Result<()>;
 
     /// So many frames of a video are done, of so many if that is known; `faces` so far.
-    fn frames(
-        &self,
-        _source: &std::path::Path,
-        _pass: Pass,
-        _done: usize,
-        _of: Option<usize>,
-        _faces: usize,
-    ) {
+    fn frames(&self, _source: &Path, _pass: Pass, _done: usize, _of: Option<usize>, _faces: usize) {
     }
 
     /// Whether to stop: what is in flight is dropped, nothing partial is left.
@@ -195,10 +198,19 @@ pub fn run(settings: &Settings<'_>, progress: &dyn Progress) -> Result<Summary, 
             format_of(source, stdin_bytes)
         })?),
     };
+    let known = planned.as_ref().map(|p| p.jobs.len() + p.failed.len());
+    progress.planned(known).map_err(|source| Error::Report {
+        path: settings
+            .request
+            .report
+            .as_deref()
+            .unwrap_or(Path::new("the report"))
+            .into(),
+        source,
+    })?;
     let mut jobs = Vec::new();
     let mut unreadable = Vec::new();
     if let Some(plan) = planned {
-        progress.planned(plan.jobs.len() + plan.failed.len());
         summary.passed_over = plan.passed_over;
         (jobs, unreadable) = (plan.jobs, plan.failed);
     }
@@ -271,7 +283,7 @@ fn tell(summary: &mut Summary, progress: &dyn Progress, outcome: &Outcome) -> Re
             source.into()
         };
         Error::Write {
-            path: std::path::Path::new("the report").into(),
+            path: Path::new("the report").into(),
             source,
         }
     })

@@ -147,6 +147,10 @@ fn directory(
         }
         if !STRUCTURAL.contains(&entry.tag) {
             unlisted(&entry, findings);
+        } else if reader.values(&entry).is_none() {
+            // Readers fall back to what is usual, whatever stands in it.
+            let what = format!("tag {} that holds no numbers", entry.tag);
+            findings.add(LeakKind::Unknown, what, entry.value.clone());
         }
         if entries.last().is_some_and(|last| last.tag >= entry.tag) {
             findings.add(LeakKind::Malformed, "tags out of order", at..at + 12);
@@ -256,6 +260,8 @@ fn pixels(
         && one(284, Some(1))? == 1
         && one(254, Some(0))? == 0
         && all(339).is_none_or(|v| v.len() == channels && v.iter().all(|&f| f == 1))
+        // Of any other meaning is a channel that nobody is shown.
+        && matches!(extra[..], [] | [1 | 2])
         && channels == colours + extra.len();
     if !sound {
         return None;
