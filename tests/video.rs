@@ -1078,7 +1078,7 @@ fn text_in_headers_descriptions_and_units_of_an_mp4_passed_the_verifier() {
     done(&unface(dir.path(), &args));
     let clean = fs::read(dir.path().join("out.mp4")).unwrap();
     assert_eq!(verify::inspect(&clean).leaks, Vec::new());
-    for (name, at) in [(b"smhd", 9), (b"esds", 40)] {
+    for (name, at) in [(b"smhd", 9), (b"esds", 44)] {
         let place = clean.windows(4).rposition(|w| w == name).unwrap();
         let mut other = clean.clone();
         other[place + at] = b'J';
