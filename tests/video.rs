@@ -1147,3 +1147,173 @@ fn memory_does_not_grow_with_the_length_of_a_video() {
     assert!(long < short + 64, "{short} MiB, then {long} MiB");
     assert!(long < 500, "{long} MiB");
 }
+
+/// An MP4 with `bytes` behind what is in the box at `path`, whose first names are `moov`'s.
+fn grown(mp4: &[u8], path: &[&[u8; 4]], bytes: &[u8]) -> Vec<u8> {
+    let Some((first, rest)) = path.split_first() else {
+        return [mp4, bytes].concat();
+    };
+    let (mut out, mut at, mut there) = (Vec::new(), 0, false);
+    while at < mp4.len() {
+        let size = u32::from_be_bytes(mp4[at..at + 4].try_into().unwrap()) as usize;
+        let name = &mp4[at + 4..at + 8];
+        let mut body = mp4[at + 8..at + size].to_vec();
+        if name == *first && !there {
+            there = true;
+            let head = match name {
+                b"stsd" if !rest.is_empty() => 8,
+                b"avc1" | b"hvc1" | b"av01" | b"vp09" if !rest.is_empty() => 78,
+                _ => 0,
+            };
+            body = [&body[..head], &grown(&body[head..], rest, bytes)].concat();
+        }
+        out.extend((body.len() as u32 + 8).to_be_bytes());
+        out.extend(name);
+        out.extend(body);
+        at += size;
+    }
+    assert!(there, "{}", first.escape_ascii());
+    out
+}
+
+/// An MP4 with `unit` behind the units of its last sample.
+fn lengthened(mp4: &[u8], unit: &[u8]) -> Vec<u8> {
+    let mut out = mp4.to_vec();
+    let data = out.windows(4).position(|w| w == b"mdat").unwrap() - 4;
+    let size = u32::from_be_bytes(out[data..data + 4].try_into().unwrap());
+    out[data..data + 4].copy_from_slice(&(size + unit.len() as u32).to_be_bytes());
+    let end = data + size as usize;
+    out.splice(end..end, unit.iter().copied());
+    let stsz = out.windows(4).rposition(|w| w == b"stsz").unwrap();
+    let count = u32::from_be_bytes(out[stsz + 12..stsz + 16].try_into().unwrap());
+    let last = stsz + 12 + 4 * count as usize;
+    let size = u32::from_be_bytes(out[last..last + 4].try_into().unwrap());
+    out[last..last + 4].copy_from_slice(&(size + unit.len() as u32).to_be_bytes());
+    out
+}
+
+#[test]
+fn text_in_headers_descriptions_and_units_of_an_mp4_passed_the_verifier() {
+    if !ffmpeg() {
+        return;
+    }
+    const TEXT: &[u8] = b"52.5200N 13.4050E Jane Doe";
+    let dir = tempfile::tempdir().unwrap();
+    let pictures = ["-f", "lavfi", "-i", "testsrc2=s=160x120:r=10:d=0.6"];
+    render(dir.path(), "in.mp4", &pictures);
+    let minf: [&[u8; 4]; 4] = [b"moov", b"trak", b"mdia", b"minf"];
+    for (codec, entry, own) in [
+        ("h264", b"avc1", b"avcC"),
+        ("hevc", b"hvc1", b"hvcC"),
+        ("av1", b"av01", b"av1C"),
+        ("vp9", b"vp09", b"vpcC"),
+    ] {
+        let speed = match codec {
+            "h264" | "hevc" => "ultrafast",
+            "av1" => "12",
+            _ => "8",
+        };
+        let args = ["in.mp4", "-o", "out.mp4", "-q", "--overwrite"];
+        let how = ["--codec", codec, "--preset", speed];
+        done(&unface(dir.path(), &[&args[..], &how].concat()));
+        let clean = fs::read(dir.path().join("out.mp4")).unwrap();
+        assert_eq!(verify::inspect(&clean).leaks, Vec::new(), "{codec}");
+        let stsd: [&[u8; 4]; 3] = [b"stbl", b"stsd", entry];
+        let mut bad = vec![grown(&clean, &[&minf[..], &[b"vmhd"]].concat(), TEXT)];
+        if codec != "av1" {
+            bad.push(grown(
+                &clean,
+                &[&minf[..], &[b"stbl", b"stss"]].concat(),
+                TEXT,
+            ));
+        }
+        for inside in [own, b"pasp"] {
+            let path = [&minf[..], &stsd, &[inside]].concat();
+            bad.push(grown(&clean, &path, TEXT));
+        }
+        for name in [b"fiel", b"av1C", b"vpcC", b"avcC", b"hvcC"] {
+            let size = (TEXT.len() as u32 + 8).to_be_bytes();
+            let atom = [&size[..], name, TEXT].concat();
+            bad.push(grown(&clean, &[&minf[..], &stsd].concat(), &atom));
+        }
+        // Delimiters, parameters, padding; behind a superframe's index in VP9.
+        let heads: &[&[u8]] = match codec {
+            "h264" => &[&[9], &[7], &[8]],
+            "hevc" => &[&[70, 1], &[64, 1], &[66, 1], &[68, 1]],
+            "av1" => &[&[0x12], &[0x0A], &[0x7A], &[0x1A], &[0x3A]],
+            _ => &[],
+        };
+        for head in heads {
+            let size = (head.len() + TEXT.len()) as u32;
+            let unit = match codec {
+                "av1" => [head, &[TEXT.len() as u8][..], TEXT].concat(),
+                _ => [&size.to_be_bytes(), *head, TEXT].concat(),
+            };
+            bad.push(lengthened(&clean, &unit));
+        }
+        for (i, bytes) in bad.iter().enumerate() {
+            let leaks = verify::inspect(bytes).leaks;
+            assert!(!leaks.is_empty(), "{codec}: number {i} passed");
+        }
+    }
+    let args = [&pictures[..], &["-f", "lavfi", "-i", "sine=d=0.6"]].concat();
+    render(dir.path(), "sound.mp4", &args);
+    let args = [
+        "sound.mp4",
+        "-o",
+        "out.mp4",
+        "-q",
+        "--overwrite",
+        "--audio",
+        "keep",
+    ];
+    done(&unface(dir.path(), &args));
+    let clean = fs::read(dir.path().join("out.mp4")).unwrap();
+    assert_eq!(verify::inspect(&clean).leaks, Vec::new());
+    for (name, at) in [(b"smhd", 9), (b"esds", 44)] {
+        let place = clean.windows(4).rposition(|w| w == name).unwrap();
+        let mut other = clean.clone();
+        other[place + at] = b'J';
+        let name = name.escape_ascii();
+        assert!(!verify::inspect(&other).leaks.is_empty(), "{name}");
+    }
+}
+
+#[test]
+fn text_among_the_parameters_of_a_webm_passed_the_verifier() {
+    if !ffmpeg() {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let pictures = "testsrc2=s=160x120:r=10:d=0.6";
+    let args = [
+        "-f",
+        "lavfi",
+        "-i",
+        pictures,
+        "-f",
+        "lavfi",
+        "-i",
+        "sine=d=0.6",
+    ];
+    render(dir.path(), "in.mp4", &args);
+    for (codec, speed) in [("av1", "12"), ("vp9", "8")] {
+        let args = ["in.mp4", "-o", "out.webm", "-q", "--overwrite"];
+        let how = ["--audio", "keep", "--codec", codec, "--preset", speed];
+        done(&unface(dir.path(), &[&args[..], &how].concat()));
+        let clean = fs::read(dir.path().join("out.webm")).unwrap();
+        assert_eq!(verify::inspect(&clean).leaks, Vec::new(), "{codec}");
+        // Kept as long as it is, so that all lengths stay right.
+        let mut opus = clean.clone();
+        let at = opus.windows(8).position(|w| w == b"OpusHead").unwrap();
+        opus[at..at + 8].copy_from_slice(b"Jane Doe");
+        assert!(!verify::inspect(&opus).leaks.is_empty(), "{codec}: sound");
+        let mut other = clean.clone();
+        let at = other.windows(2).position(|w| w == b"V_").unwrap();
+        other[at..at + 5].copy_from_slice(b"V_VP8");
+        assert!(
+            !verify::inspect(&other).leaks.is_empty(),
+            "{codec}: a coder"
+        );
+    }
+}

@@ -355,6 +355,11 @@ impl Resolved {
             let message = redact::RedactError::Region(a.region).to_string();
             return Err(usage(message));
         }
+        if !a.mute.is_empty() && a.audio == unface::sound::Audio::Drop {
+            return Err(usage(
+                "--mute silences parts of sound that is kept; add --audio keep or --audio disguise",
+            ));
+        }
         Ok(Task::Cover {
             redact: redact::Options {
                 effect,

@@ -3,15 +3,17 @@
 //! A video is read twice: once reduced and in RGB for the search, once as it is stored for
 //! covering. Both times the same frames must come with the same times, or the video is refused.
 
+mod cut;
 mod layout;
 mod pass;
 
 use std::{fs::File, path::Path};
 
 use crate::{
-    ffmpeg::{Handed, Programs, Reading, StreamError, nut::TimeBase, probe::Probe},
+    ffmpeg::{Handed, Programs, Reading, StreamError, damaged, nut::TimeBase, probe::Probe},
     planes::{Colours, Layout},
 };
+use cut::cut;
 use layout::layout;
 use pass::{Faults, Packets};
 pub use pass::{Search, Uncovered, Uncut, from_samples};
@@ -73,12 +75,24 @@ impl Clip {
         if options.allow_damaged {
             faults.note(&said);
         }
+        if let Some(fault) = cut(input.file(), demuxer) {
+            if !options.allow_damaged {
+                return Err(damaged(StreamError::Failed(fault.into())));
+            }
+            faults.note(fault);
+        }
         let probe = Probe::parse(&json)?;
         let video = &probe.video;
         if video.width > MOST_SIDE || video.height > MOST_SIDE {
             return Err(StreamError::Failed(format!(
                 "has pictures of {} × {} pixels where {MOST_SIDE} are allowed; make it smaller first",
                 video.width, video.height
+            )));
+        }
+        if video.transparent || layout::transparent(&video.pixels) {
+            return Err(StreamError::Failed(format!(
+                "has transparency ({}), which covered videos can't keep, and without it what it hides would show; lay it over a colour first, for example with ffmpeg's filter overlay (WebM: with -c:v libvpx-vp9 before -i)",
+                video.pixels
             )));
         }
         let (mut layout, full) = layout(&probe);
@@ -136,10 +150,49 @@ impl Clip {
     #[must_use]
     pub fn colour(&self) -> [Option<String>; 4] {
         if self.tone_maps() {
-            ["tv", "bt709", "bt709", "bt709"].map(|name| Some(name.to_owned()))
-        } else {
-            self.probe.video.colour.clone()
+            return ["tv", "bt709", "bt709", "bt709"].map(|name| Some(name.to_owned()));
         }
+        let [range, primaries, transfer, matrix] = self.probe.video.colour.clone();
+        if let Some(matrix) = self.differenced() {
+            let matrix = if matrix == "bt2020" {
+                "bt2020nc"
+            } else {
+                matrix
+            };
+            return [Some("tv".into()), primaries, transfer, Some(matrix.into())];
+        }
+        let matrix = matrix.filter(|m| m != "gbr");
+        [range, primaries, transfer, matrix]
+    }
+
+    /// The matrix by which pixels that are stored as colours become brightness and differences, by
+    /// its name in ffmpeg's filter; `None` where they are that already.
+    fn differenced(&self) -> Option<&'static str> {
+        let video = &self.probe.video;
+        let wide = video.colour[1].as_deref() == Some("bt2020");
+        layout::rgb(&video.pixels).then_some(if wide { "bt2020" } else { "bt709" })
+    }
+
+    /// Filters to the kind of pixels that is covered. Numbers keep their range, which ffmpeg would
+    /// narrow where it has to convert.
+    fn stored(&self) -> Vec<String> {
+        let mut filters = Vec::new();
+        if self.converted().is_some() {
+            let range = if self.colours().full { "pc" } else { "tv" };
+            let matrix = self.differenced().map(|m| format!(":out_color_matrix={m}"));
+            let matrix = matrix.unwrap_or_default();
+            filters.push(format!("scale=out_range={range}{matrix}"));
+        }
+        filters.push(format!("format={}", self.layout.name(self.full)));
+        filters
+    }
+
+    /// Whether the container says when its last picture ends, and does not guess it.
+    #[must_use]
+    pub fn tells_its_end(&self) -> bool {
+        ["mov", "matroska"]
+            .iter()
+            .any(|d| self.demuxer.starts_with(d))
     }
 
     /// The name of its high dynamic range, if it has one.
@@ -299,7 +352,7 @@ impl Clip {
         if self.tone_maps() {
             filters.extend(self.mapping(self.layout.name(false)));
         } else {
-            filters.push(format!("format={}", self.layout.name(self.full)));
+            filters.extend(self.stored());
         }
         let mut output = self.output(&filters);
         let sound: Vec<_> = if audio {

@@ -185,6 +185,11 @@ impl Y4m {
                 "breaks off inside picture {number} ({e}); see what the program before the pipe says"
             ))
         })?;
+        if layout.sample() == 2 && data.chunks_exact(2).any(|s| s[1] > 3) {
+            return Err(StreamError::Failed(format!(
+                "has samples of more than 10 bits in picture {number}; make it with ffmpeg -pix_fmt yuv420p10le -strict -1"
+            )));
+        }
         if self.header.grey {
             let middle = 1u16 << (layout.depth - 1);
             if layout.sample() == 1 {

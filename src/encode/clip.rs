@@ -41,6 +41,27 @@ pub struct Choice {
     pub preset: Option<String>,
 }
 
+impl Choice {
+    /// Why pictures can't be compressed so, and what to do. The encoder of AV1 would store colour
+    /// coarser than it is without a word, and takes no odd sides.
+    #[must_use]
+    pub fn refused(&self, format: Format, layout: Layout) -> Option<&'static str> {
+        let codec = self.codec(format, layout);
+        (codec == Codec::Av1 && layout.chroma != Chroma::Quarter).then_some(
+            "has colour finer than 4:2:0 or odd sides, which the encoder of AV1 can't keep; use --codec hevc, h264 or vp9, or bring it to yuv420p and even sides first",
+        )
+    }
+
+    fn codec(&self, format: Format, layout: Layout) -> Codec {
+        self.codec.unwrap_or(match (format, layout.depth > 8) {
+            (Format::WebM, _) => Codec::Vp9,
+            // Nothing plays H.264 of 10 bits.
+            (_, true) => Codec::Hevc,
+            _ => Codec::H264,
+        })
+    }
+}
+
 /// Everything that the encoder must know.
 #[derive(Debug, Clone)]
 pub struct Plan {
@@ -73,14 +94,7 @@ impl Plan {
     /// The codec that is used.
     #[must_use]
     pub fn codec(&self) -> Codec {
-        self.choice
-            .codec
-            .unwrap_or(match (self.format, self.layout.depth > 8) {
-                (Format::WebM, _) => Codec::Vp9,
-                // Nothing plays H.264 of 10 bits.
-                (_, true) => Codec::Hevc,
-                _ => Codec::H264,
-            })
+        self.choice.codec(self.format, self.layout)
     }
 
     fn args(&self, base: TimeBase) -> Vec<String> {

@@ -38,7 +38,8 @@ pub struct Video {
     pub aspect: (u32, u32),
     /// How the stored picture must be turned.
     pub turn: Turn,
-    /// When it ends, in seconds from the file's start; `None` where the container does not say.
+    /// When it ends, in seconds from the file's start; `None` where neither the container nor
+    /// Matroska's tag for it says so.
     pub end: Option<f64>,
     /// Frames, where the container says so.
     pub frames: Option<u64>,
@@ -48,6 +49,8 @@ pub struct Video {
     pub interlaced: Option<bool>,
     /// Colour, by its names in ffmpeg: range, primaries, transfer, matrix; `None` where unknown.
     pub colour: [Option<String>; 4],
+    /// Transparency lies in a second picture that ffmpeg's own decoder passes over.
+    pub transparent: bool,
 }
 
 /// A stream of sound.
@@ -193,6 +196,20 @@ impl Probe {
     }
 }
 
+/// Hours, minutes and seconds that Matroska's writers leave in a tag, as seconds.
+fn tagged(s: &Value) -> Option<f64> {
+    let mut parts = s["tags"]["DURATION"].as_str()?.trim().splitn(3, ':');
+    let mut seconds = 0.0;
+    for _ in 0..3 {
+        let part: f64 = parts.next()?.parse().ok()?;
+        if !part.is_finite() || part < 0.0 {
+            return None;
+        }
+        seconds = seconds * 60.0 + part;
+    }
+    Some(seconds)
+}
+
 fn audio_of(s: &Value) -> Result<Audio, StreamError> {
     let whole = |v: &Value| {
         number(v)
@@ -252,6 +269,11 @@ fn video_of(s: &Value, start: f64) -> Result<Video, StreamError> {
         Some("bb" | "tb") => Some(false),
         _ => None,
     };
+    let transparent = s["tags"]
+        .as_object()
+        .into_iter()
+        .flatten()
+        .any(|(name, v)| name.eq_ignore_ascii_case("alpha_mode") && v.as_str() != Some("0"));
     Ok(Video {
         index: s["index"].as_u64().unwrap_or(0),
         codec: text(&s["codec_name"]).unwrap_or_default(),
@@ -262,7 +284,9 @@ fn video_of(s: &Value, start: f64) -> Result<Video, StreamError> {
         time_base: TimeBase { num, den },
         aspect: ratio(&s["sample_aspect_ratio"], ':').unwrap_or((1, 1)),
         turn,
-        end: number(&s["duration"]).map(|d| begin + d - start),
+        end: number(&s["duration"])
+            .map(|d| begin + d - start)
+            .or_else(|| tagged(s).map(|end| end - start)),
         frames: number(&s["nb_frames"]).map(|n| n as u64),
         rate: rate.map_or(0.0, |(a, b)| f64::from(a) / f64::from(b)),
         interlaced,
@@ -272,5 +296,6 @@ fn video_of(s: &Value, start: f64) -> Result<Video, StreamError> {
             text(&s["color_transfer"]),
             text(&s["color_space"]),
         ],
+        transparent,
     })
 }

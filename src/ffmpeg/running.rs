@@ -164,11 +164,7 @@ impl Running {
     /// Waits for the end of a child whose pipe broke; gives what it complained of.
     pub fn said(&mut self) -> String {
         match self.end() {
-            Ok((_, said)) => said
-                .lines()
-                .map(strip)
-                .find(|l| !l.is_empty())
-                .unwrap_or_default(),
+            Ok((_, said)) => first(&said).unwrap_or_default(),
             Err(_) => String::new(),
         }
     }
@@ -203,12 +199,15 @@ impl Drop for Running {
 
 /// The first thing that a child said, safe to show.
 pub(super) fn complaint(doing: &str, said: &str, status: ExitStatus) -> String {
-    let line = said
-        .lines()
-        .map(strip)
-        .find(|l| !l.is_empty())
-        .unwrap_or_else(|| status.to_string());
+    let line = first(said).unwrap_or_else(|| status.to_string());
     format!("{doing} ({line})")
+}
+
+/// The first line that complains: some encoders greet before they do.
+fn first(said: &str) -> Option<String> {
+    let greets = |l: &&str| l.to_ascii_lowercase().contains("[info]");
+    let mut lines = said.lines().filter(|l| !greets(l)).map(strip);
+    lines.find(|l| !l.is_empty())
 }
 
 /// What was said, safe to show: each thing once, and only the first few.

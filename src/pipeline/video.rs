@@ -124,6 +124,7 @@ impl Shop<'_> {
         let stamp = Stamp::of(file.metadata()).map_err(unread)?;
         let same = file.try_clone().map_err(unread)?;
         let clip = Clip::open(file, source, demuxer, options).map_err(failed)?;
+        self.can_become(job, &clip)?;
         let (layout, probe) = (clip.layout(), clip.probe().clone());
         (outcome.record.width, outcome.record.height) = (Some(layout.width), Some(layout.height));
         outcome.record.dropped = probe
@@ -282,6 +283,9 @@ impl Shop<'_> {
     }
 }
 
+/// How long a last frame is believed to be held, in seconds.
+const LONGEST_HELD: f64 = 3600.0;
+
 /// When the last frame ends: as the container says, if that can be; otherwise as long as frames
 /// usually are.
 fn end_of(clip: &Clip, pts: &[i64]) -> i64 {
@@ -303,8 +307,14 @@ fn end_of(clip: &Clip, pts: &[i64]) -> i64 {
         })
         .max(1);
     let longest = steps.last().copied().unwrap_or(usual).max(usual);
+    // A last frame may be held long; where its end is guessed, that is more likely a wrong guess.
+    let most = if clip.tells_its_end() {
+        one(LONGEST_HELD)
+    } else {
+        4 * longest
+    };
     match clip.probe().video.end.map(one) {
-        Some(end) if end > last && end - last <= 4 * longest => end,
+        Some(end) if end > last && end - last <= most => end,
         _ => last + usual,
     }
 }

@@ -6,6 +6,7 @@
 
 mod avif;
 mod bmp;
+mod frames;
 mod gif;
 mod jpeg;
 mod mp4;

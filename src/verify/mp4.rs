@@ -1,7 +1,9 @@
 //! MP4: `ftyp`, `moov`, `mdat`, and in them only what a player needs to show one track of pictures
 //! and play tracks of sound. Times are 0, names empty, every byte of `mdat` belongs to a sample, no
-//! sample is hidden, no unit of a sample is supplemental data.
+//! sample is hidden, no unit of a sample is supplemental data. What stands in a slice's or a tile's
+//! compressed data is not looked into, nor what stands in a packet of sound.
 
+mod config;
 mod index;
 mod parameters;
 mod table;
@@ -12,7 +14,7 @@ use std::io::{Read, Seek, SeekFrom};
 use super::{Findings, LeakKind};
 use index::{Inner, Walk};
 use table::Table;
-use units::Units;
+use units::{Kind, Units};
 
 /// What was read of a video.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -80,6 +82,8 @@ fn place(file: &mut dyn SourceObject, at: u64, limit: u64) -> Option<Place> {
         end,
     })
 }
+
+pub(super) use config::{av1c, opus};
 
 pub(super) fn range(from: u64, to: u64) -> std::ops::Range<usize> {
     from as usize..to as usize

@@ -2,8 +2,8 @@
 //! that muxers write, chapters, attachments; unused room is filled with zeros.
 
 use super::{
-    Findings, LeakKind,
-    mp4::{Film, SourceObject, bytes_at, range},
+    Findings, LeakKind, frames,
+    mp4::{self, Film, SourceObject, bytes_at, range},
 };
 
 pub(super) const SIGNATURE: [u8; 4] = [0x1A, 0x45, 0xDF, 0xA3];
@@ -47,8 +47,7 @@ const PLAIN: [u32; 59] = [
 /// short, a coder's own parameters hold its tables.
 const fn most(id: u32) -> u64 {
     match id {
-        0x63A2 => 1 << 16,
-        0x86 | 0x53AB => 16,
+        0x53AB => 16,
         _ => 8,
     }
 }
@@ -108,6 +107,11 @@ struct Walk<'a> {
     tracks: Vec<u64>,
     /// Number of the track of pictures.
     video: Option<u64>,
+    /// Name of the last track's coder, and its own parameters.
+    coder: Vec<u8>,
+    own: Vec<u8>,
+    /// Name of the coder of the pictures.
+    pictured: Vec<u8>,
     pictures: u32,
     tag: Vec<u8>,
 }
@@ -122,6 +126,9 @@ pub(super) fn inspect(file: &mut dyn SourceObject, length: u64, findings: &mut F
         track: 0,
         tracks: Vec::new(),
         video: None,
+        coder: Vec::new(),
+        own: Vec::new(),
+        pictured: Vec::new(),
         pictures: 0,
         tag: Vec::new(),
     };
@@ -167,8 +174,30 @@ impl Walk<'_> {
     /// A whole track was read.
     fn entry(&mut self) {
         self.tracks.push(self.track);
+        let (coder, own) = (
+            std::mem::take(&mut self.coder),
+            std::mem::take(&mut self.own),
+        );
+        let right = match (self.kind, &coder[..]) {
+            // Numbers of features: kind, length, value, four of them.
+            (1, b"V_VP9") => {
+                own.len() <= 12
+                    && own
+                        .chunks(3)
+                        .enumerate()
+                        .all(|(i, f)| matches!(f, [id, 1, _] if usize::from(*id) == i + 1))
+            }
+            (1, b"V_AV1") => mp4::av1c(&own),
+            (2, b"A_OPUS") => own.starts_with(b"OpusHead\x01") && mp4::opus(&own, 9),
+            _ => false,
+        };
+        if !right {
+            let what = "a coder that is not looked into, or more than its parameters";
+            self.findings.add(LeakKind::Unknown, what, 0..0);
+        }
         match self.kind {
             1 => {
+                self.pictured = coder;
                 self.pictures += 1;
                 self.video = Some(self.track);
             }
@@ -198,6 +227,8 @@ impl Walk<'_> {
             0xE7 => self.cluster = self.value(e),
             0xD7 => self.track = self.value(e),
             0x83 => self.kind = self.value(e),
+            0x86 if e.end - e.body <= 16 => self.coder = self.bytes(e),
+            0x63A2 if e.end - e.body <= 512 => self.own = self.bytes(e),
             0xB0 => {
                 self.film.size = Some((self.value(e) as u32, self.film.size.map_or(0, |s| s.1)))
             }
@@ -274,9 +305,9 @@ impl Walk<'_> {
     fn block(&mut self, e: &Element) {
         let head = number(self.file, e.body, false).and_then(|(track, length)| {
             let head = bytes_at(self.file, e.body + length, 3)?;
-            (e.body + length + 3 <= e.end).then_some((track, head))
+            (e.body + length + 3 <= e.end).then_some((track, length, head))
         });
-        let Some((track, head)) = head else {
+        let Some((track, length, head)) = head else {
             self.findings.add(
                 LeakKind::Malformed,
                 "a frame without a head",
@@ -310,6 +341,21 @@ impl Walk<'_> {
         }
         if Some(track) == self.video {
             self.film.times.push(time as f64 / 1000.0);
+            self.coded(e, e.body + length + 3);
+        }
+    }
+
+    /// The frame of a block: its units to the last byte, as far as that goes without decoding.
+    fn coded(&mut self, e: &Element, from: u64) {
+        let size = e.end - from;
+        let bytes = (size <= MOST).then(|| bytes_at(self.file, from, size as usize));
+        let fault = match bytes.flatten() {
+            Some(bytes) if self.pictured == b"V_AV1" => frames::av1(&bytes, self.film.size),
+            Some(bytes) => frames::vp9(&bytes),
+            None => Some(frames::BROKEN),
+        };
+        if let Some((kind, what)) = fault {
+            self.findings.add(kind, what, range(e.start, e.end));
         }
     }
 }

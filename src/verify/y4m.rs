@@ -47,10 +47,19 @@ pub(super) fn inspect(file: &mut dyn BufRead, length: u64, findings: &mut Findin
     while at < length {
         let whole = HEAD.len() as u64 + picture;
         let begins = file.read_exact(&mut head).is_ok() && head == HEAD;
-        let skipped = std::io::copy(
-            &mut std::io::Read::take(&mut *file, picture),
-            &mut std::io::sink(),
-        );
+        let mut samples = Samples {
+            deep: bytes == 2,
+            odd: false,
+            high: false,
+        };
+        let skipped = std::io::copy(&mut std::io::Read::take(&mut *file, picture), &mut samples);
+        if samples.high {
+            findings.add(
+                LeakKind::Slack,
+                "samples with more than their 10 bits",
+                at as usize..(at + whole) as usize,
+            );
+        }
         if !begins || !skipped.is_ok_and(|n| n == picture) {
             findings.add(
                 LeakKind::Malformed,
@@ -65,6 +74,29 @@ pub(super) fn inspect(file: &mut dyn BufRead, length: u64, findings: &mut Findin
     }
     film.end = film.times.len() as f64 * said.rate.1 / said.rate.0;
     film
+}
+
+/// Looks at samples on their way: of two bytes, the higher one has two bits.
+struct Samples {
+    deep: bool,
+    /// An odd number of bytes came so far.
+    odd: bool,
+    high: bool,
+}
+
+impl std::io::Write for Samples {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        if self.deep {
+            let mut high = bytes.iter().skip(usize::from(!self.odd)).step_by(2);
+            self.high |= high.any(|b| *b > 3);
+            self.odd ^= bytes.len() % 2 == 1;
+        }
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
 }
 
 fn said(line: &str, findings: &mut Findings) -> Option<Said> {

@@ -59,3 +59,23 @@ pub(super) fn layout(probe: &Probe) -> (Layout, bool) {
         old && !deep,
     )
 }
+
+fn begins(name: &str, with: &[&str]) -> bool {
+    with.iter().any(|w| name.starts_with(w))
+}
+
+/// Whether pixels of this name have transparency. Of palettes nobody knows: theirs is not counted.
+pub(super) fn transparent(name: &str) -> bool {
+    let kinds = [
+        "yuva", "rgba", "bgra", "argb", "abgr", "gbrap", "ya8", "ya16", "ayuv", "vuya",
+    ];
+    begins(name, &kinds)
+}
+
+/// Whether pixels of this name are colours and not yet brightness and two differences.
+pub(super) fn rgb(name: &str) -> bool {
+    let kinds = [
+        "rgb", "bgr", "gbr", "0rgb", "0bgr", "x2rgb", "x2bgr", "pal8", "bayer", "xyz",
+    ];
+    begins(name, &kinds)
+}

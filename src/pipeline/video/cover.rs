@@ -23,6 +23,26 @@ use crate::{
 };
 
 impl Shop<'_> {
+    /// Whether what is asked for can become of a video at all: known before it is searched.
+    pub(super) fn can_become(&self, job: &Job, clip: &Clip) -> Result<(), Error> {
+        let Task::Cover { video, .. } = &self.settings.task else {
+            return Ok(());
+        };
+        let refused = match job.format {
+            Some(crate::Format::Y4m) => Some(
+                "is a compressed video, and YUV4MPEG2 is written only of what comes as such; name the output .mp4 or .webm, or pipe it: ffmpeg -i VIDEO -f yuv4mpegpipe - | unface - -o OUTPUT.y4m",
+            ),
+            Some(format) => video.choice.refused(format, clip.layout()),
+            None => None,
+        };
+        refused.map_or(Ok(()), |why| {
+            Err(Error::Video {
+                path: job.source.path().into(),
+                source: StreamError::Failed(why.into()),
+            })
+        })
+    }
+
     /// The second pass.
     pub(super) fn cover_film(
         &self,
@@ -71,6 +91,9 @@ impl Shop<'_> {
         let mut cover = ClipCover::new(redact, known.clip.colours(), noise).map_err(covered)?;
         let audio =
             video.audio != crate::sound::Audio::Drop && !known.clip.probe().audio.is_empty();
+        if audio {
+            heard(known, &video.mute).map_err(failed)?;
+        }
         let mut pictures = known.clip.planes(audio).map_err(failed)?;
         let tracks = pictures.sound();
         let sound: Result<Vec<Sound>, _> = tracks
@@ -160,6 +183,18 @@ impl Shop<'_> {
     }
 }
 
+/// Whether all stretches that are to be silent are there: one that is not was meant otherwise.
+fn heard(known: &Known, mute: &[(f64, f64)]) -> Result<(), StreamError> {
+    let pictures = known.clip.time_base().seconds(known.end);
+    let end = pictures.max(known.clip.probe().duration);
+    match mute.iter().find(|(from, _)| *from >= end) {
+        Some((from, to)) => Err(StreamError::Failed(format!(
+            "ends at {end:.2} s, before --mute {from}-{to} begins; correct the stretch"
+        ))),
+        None => Ok(()),
+    }
+}
+
 fn changed() -> StreamError {
     StreamError::Failed(
         "gave other pictures the second time it was read; it changed meanwhile: run again".into(),
@@ -186,14 +221,9 @@ fn plan(clip: &Clip, format: crate::Format, sound: Vec<(u32, u32)>, video: &Vide
     }
 }
 
-/// Colour as it is said in the output: what the input says, where its pixels are kept as they are.
+/// Colour as it is said in the output.
 fn colour(clip: &Clip) -> [Option<String>; 4] {
     let [range, primaries, transfer, matrix] = clip.colour();
-    let rgb = matrix.as_deref() == Some("gbr");
-    let range = if clip.colours().full {
-        Some("pc".into())
-    } else {
-        range.filter(|_| !rgb)
-    };
-    [range, primaries, transfer, matrix.filter(|_| !rgb)]
+    let full = clip.colours().full.then(|| "pc".into());
+    [full.or(range), primaries, transfer, matrix]
 }

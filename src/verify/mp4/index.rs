@@ -221,6 +221,17 @@ impl Walk<'_> {
         }
         let header = if video { "vmhd" } else { "smhd" };
         let inside = self.listed(&minf, 0, &[header, "dinf", "stbl"], &[]);
+        // Version 0, and for pictures the flag 1; mode, colour and balance are 0.
+        let plain: &[u8] = if video {
+            &[0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0]
+        } else {
+            &[0; 8]
+        };
+        for head in inside.iter().filter(|a| a.name == header.as_bytes()) {
+            if head.body != plain {
+                self.wrong(head, "more than a header");
+            }
+        }
         self.dinf(&inside[get(&inside, b"dinf")?]);
         let stbl = inside[get(&inside, b"stbl")?];
         let table = self.stbl(&stbl, video, film)?;

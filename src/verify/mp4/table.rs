@@ -1,7 +1,7 @@
 //! The tables of a track: which bytes are samples, and when they are shown.
 
 use super::{
-    Film, Inner, LeakKind, Units, Walk,
+    Film, Inner, Kind, LeakKind, Units, Walk, config,
     parameters::{self, Shown},
 };
 
@@ -25,9 +25,8 @@ pub(super) struct Table {
 /// Most samples of a track that are believed.
 const MOST_SAMPLES: usize = 1 << 26;
 
-/// Children of a description of samples.
-const PICTURES: [&str; 7] = ["avcC", "hvcC", "av1C", "vpcC", "pasp", "colr", "fiel"];
-const SOUNDS: [&str; 2] = ["esds", "dOps"];
+/// Children of a description of pictures beside the coder's own parameters.
+const PICTURES: [&str; 3] = ["pasp", "colr", "fiel"];
 
 impl Walk<'_> {
     pub(super) fn stbl(&mut self, stbl: &Inner<'_>, video: bool, film: &mut Film) -> Option<Table> {
@@ -37,12 +36,17 @@ impl Walk<'_> {
         for group in all.iter().filter(|a| matches!(&a.name, b"sgpd" | b"sbgp")) {
             self.group(group);
         }
+        if let Some(stss) = get(b"stss") {
+            self.counted(stss, 4);
+        }
         // A byte a sample: which ones others depend on.
-        if let Some(sdtp) = get(b"sdtp")
-            && get(b"stsz").and_then(|z| z.u32(8))
-                != u32::try_from(sdtp.body.len().saturating_sub(4)).ok()
-        {
-            self.wrong(sdtp, "a table of the wrong length");
+        if let Some(sdtp) = get(b"sdtp") {
+            let all = get(b"stsz").and_then(|z| z.u32(8));
+            let fits = all == u32::try_from(sdtp.body.len().saturating_sub(4)).ok();
+            let plain = |b: &u8| b & 0xC3 == 0;
+            if !fits || !sdtp.zero(0, 4) || !sdtp.body[4..].iter().all(plain) {
+                self.wrong(sdtp, "a table of the wrong length or kind");
+            }
         }
         let units = self.stsd(get(b"stsd")?, video, film)?;
         let sizes = self.sizes(get(b"stsz")?)?;
@@ -83,7 +87,16 @@ impl Walk<'_> {
     /// Groups of samples say only how many the decoder needs before it can begin.
     fn group(&mut self, atom: &Inner<'_>) {
         let roll = atom.body.get(4..8) == Some(b"roll");
-        if !roll || atom.body.len() > 32 {
+        // Behind a count: a distance of two bytes, or how many samples are in which group.
+        let counted = if &atom.name == b"sgpd" {
+            atom.body.first() == Some(&1)
+                && atom.u32(8) == Some(2)
+                && atom.u32(12).map(|n| 16 + 2 * u64::from(n)) == Some(atom.body.len() as u64)
+        } else {
+            atom.zero(0, 4)
+                && atom.u32(8).map(|n| 12 + 8 * u64::from(n)) == Some(atom.body.len() as u64)
+        };
+        if !roll || !counted || atom.body.len() > 32 {
             self.findings.add(
                 LeakKind::Unknown,
                 "groups of samples",
@@ -192,6 +205,9 @@ impl Walk<'_> {
     }
 
     fn stsd(&mut self, stsd: &Inner<'_>, video: bool, film: &mut Film) -> Option<Units> {
+        if stsd.body.get(..8)? != [0, 0, 0, 0, 0, 0, 0, 1] {
+            self.wrong(stsd, "not one description of samples");
+        }
         let entries = self.boxes(stsd.body.get(8..)?, stsd.at + 16);
         let [entry] = entries[..] else {
             self.wrong(stsd, "not one description of samples");
@@ -204,57 +220,87 @@ impl Walk<'_> {
                 self.comment(&entry, "an encoder's name");
             }
             film.size = Some((entry.u16(24)?.into(), entry.u16(26)?.into()));
-            units = match &entry.name {
-                b"avc1" => Units::Avc(4),
-                b"hvc1" | b"hev1" => Units::Hevc(4),
-                b"av01" => Units::Av1,
-                b"vp09" => Units::Whole,
+            units.size = film.size;
+            units.kind = match &entry.name {
+                b"avc1" => Kind::Avc(4),
+                b"hvc1" | b"hev1" => Kind::Hevc(4),
+                b"av01" => Kind::Av1,
+                b"vp09" => Kind::Vp9,
                 name => {
                     unlisted_codec(name, &entry, self);
-                    Units::Whole
+                    Kind::Whole
                 }
             };
-        } else if !matches!(&entry.name, b"mp4a" | b"Opus") {
-            unlisted_codec(&entry.name, &entry, self);
-        }
-        let allowed: &[&str] = if video { &PICTURES } else { &SOUNDS };
-        for inner in self.listed(&entry, if video { 78 } else { 28 }, &[], allowed) {
-            match &inner.name {
-                b"avcC" => {
-                    let length = usize::from(inner.body.get(4).copied().unwrap_or(3) & 3) + 1;
-                    units = Units::Avc(length);
-                    if !super::units::avcc(inner.body) {
-                        self.wrong(&inner, "more than parameters");
-                    }
-                    let shown = super::units::avcc_set(inner.body).and_then(parameters::avc);
-                    // Blocks of 16, twice as high where fields are coded.
-                    self.shows(&inner, shown, 32, film);
-                }
-                b"hvcC" => {
-                    let length = usize::from(inner.body.get(21).copied().unwrap_or(3) & 3) + 1;
-                    units = Units::Hevc(length);
-                    if !super::units::hvcc(inner.body) {
-                        self.wrong(&inner, "more than parameters");
-                    }
-                    let shown = super::units::hvcc_set(inner.body).and_then(parameters::hevc);
-                    // Blocks of at most 64.
-                    self.shows(&inner, shown, 64, film);
-                }
-                // Numbers for the colours, no profile.
-                b"colr" if inner.body.get(..4) != Some(b"nclx") || inner.body.len() != 11 => {
-                    self.findings.add(
-                        LeakKind::ColourProfile,
-                        "a colour profile",
-                        inner.range(self.base),
-                    );
-                }
-                b"esds" | b"dOps" if inner.body.len() > 64 => {
-                    self.wrong(&inner, "more than parameters")
-                }
-                _ => {}
+        } else {
+            if !entry.zero(0, 6) || !entry.zero(8, 16) {
+                self.wrong(&entry, "an unusual description of sound");
+            }
+            if !matches!(&entry.name, b"mp4a" | b"Opus") {
+                unlisted_codec(&entry.name, &entry, self);
             }
         }
+        // The coder's own parameters are of its own kind.
+        let own = match (&units.kind, &entry.name) {
+            (Kind::Avc(_), _) => "avcC",
+            (Kind::Hevc(_), _) => "hvcC",
+            (Kind::Av1, _) => "av1C",
+            (Kind::Vp9, _) => "vpcC",
+            (Kind::Whole, b"Opus") => "dOps",
+            (Kind::Whole, _) => "esds",
+        };
+        let allowed: &[&str] = if video { &PICTURES } else { &[] };
+        for inner in self.listed(&entry, if video { 78 } else { 28 }, &[own], allowed) {
+            self.parameters(&inner, &mut units, film);
+        }
         Some(units)
+    }
+
+    /// A child of a description of samples.
+    fn parameters(&mut self, inner: &Inner<'_>, units: &mut Units, film: &Film) {
+        let b = inner.body;
+        let right = match &inner.name {
+            b"avcC" | b"hvcC" => {
+                let hevc = &inner.name == b"hvcC";
+                let length = b.get(if hevc { 21 } else { 4 }).copied().unwrap_or(3);
+                let length = usize::from(length & 3) + 1;
+                let plain = if hevc {
+                    units.kind = Kind::Hevc(length);
+                    // Blocks of at most 64.
+                    let shown = config::hvcc_set(b).and_then(parameters::hevc);
+                    self.shows(inner, shown, 64, film);
+                    config::hvcc(b)
+                } else {
+                    units.kind = Kind::Avc(length);
+                    // Blocks of 16, twice as high where fields are coded.
+                    let shown = config::avcc_set(b).and_then(parameters::avc);
+                    self.shows(inner, shown, 32, film);
+                    config::avcc(b)
+                };
+                let sets = config::sets(b, hevc);
+                let right = plain && sets.is_some();
+                units.sets = sets.unwrap_or_default();
+                right
+            }
+            b"av1C" => config::av1c(b),
+            b"vpcC" => config::vpcc(b),
+            b"esds" => config::esds(b),
+            b"dOps" => b.first() == Some(&0) && config::opus(b, 1),
+            b"pasp" => b.len() == 8,
+            b"fiel" => b.len() == 2,
+            // Numbers for the colours, no profile.
+            b"colr" if b.get(..4) != Some(b"nclx") || b.len() != 11 => {
+                self.findings.add(
+                    LeakKind::ColourProfile,
+                    "a colour profile",
+                    inner.range(self.base),
+                );
+                true
+            }
+            _ => true,
+        };
+        if !right {
+            self.wrong(inner, "more than parameters");
+        }
     }
 
     /// What is shown is what the container says, and nothing is hidden behind the edge.
