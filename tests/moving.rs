@@ -300,8 +300,10 @@ fn a_place_or_a_box_outside_an_animation_covered_nothing_and_was_called_covered(
     fs::write(dir.path().join("b.webp"), webp(&discs(), &[40; 6], 0)).unwrap();
     for name in ["a.gif", "b.webp"] {
         let boxes = |faces: &str| {
-            let lines = nobody(name, 6).replacen("[]", &format!("[{faces}]"), 1);
-            fs::write(dir.path().join("boxes"), lines).unwrap();
+            let all = nobody(name, 6);
+            let (before, after) = all.split_once("\"frame\":1,\"faces\":[").unwrap();
+            let all = format!("{before}\"frame\":1,\"faces\":[{faces}{after}");
+            fs::write(dir.path().join("boxes"), all).unwrap();
         };
         boxes("");
         let place = ["--cover", "9000,9000,10,10"];
