@@ -73,6 +73,9 @@ pub struct Plan {
     pub full: bool,
     /// What the pictures' times count.
     pub time_base: TimeBase,
+    /// Pictures a second on average, 0 where unknown: AV1's encoder plans by it, and takes the times'
+    /// unit for one picture where it is not told.
+    pub rate: f64,
     /// Width to height of a pixel.
     pub aspect: (u32, u32),
     /// The top field comes first, or the bottom one; `None` if progressive.
@@ -218,6 +221,8 @@ impl Plan {
                 preset.unwrap_or("8"),
                 "-crf",
                 &crf(30),
+                "-svtav1-params",
+                &self.pace(),
             ]),
             Codec::Vp9 => with(&[
                 "-c:v",
@@ -234,6 +239,13 @@ impl Plan {
                 "1",
             ]),
         }
+    }
+
+    /// Pictures a second for AV1's encoder, which believes no more than 240.
+    fn pace(&self) -> String {
+        let rate = if self.rate > 0.0 { self.rate } else { 25.0 };
+        let thousandths = (rate.clamp(1.0, 240.0) * 1000.0).round();
+        format!("fps-num={thousandths}:fps-denom=1000")
     }
 
     /// Times are written in whole units below the line only, and not in coarse ones.

@@ -1,30 +1,42 @@
 //! What an input is, by its first bytes.
 
-use std::io::{self, Read};
+use std::{
+    io::{self, Read},
+    sync::{Arc, atomic::AtomicBool},
+};
 
+use super::{
+    Progress,
+    patient::{Patient, leaving},
+};
 use crate::{decode, discover::Source};
 
 /// What came on standard input.
 pub(super) struct Piped {
     /// All of it, or of a stream its beginning.
     pub(super) bytes: Vec<u8>,
-    /// The rest is read while it is worked on.
-    pub(super) streams: bool,
+    /// The rest of a stream, which is read while it is worked on, and what ends that.
+    pub(super) rest: Option<(Patient, Arc<AtomicBool>)>,
 }
 
-pub(super) fn read_stdin(limit: u64) -> io::Result<Piped> {
+pub(super) fn read_stdin(limit: u64, progress: &dyn Progress) -> io::Result<Piped> {
+    let over = Arc::new(AtomicBool::new(false));
+    let mut stdin = Patient::stdin(Arc::clone(&over));
     let mut bytes = Vec::new();
     let head = decode::HEAD.min(usize::try_from(limit).unwrap_or(usize::MAX));
-    io::stdin()
-        .lock()
-        .take(head as u64)
-        .read_to_end(&mut bytes)?;
-    let streams = bytes.starts_with(decode::y4m::SIGNATURE);
-    if !streams {
-        let rest = limit.saturating_add(1) - bytes.len() as u64;
-        io::stdin().lock().take(rest).read_to_end(&mut bytes)?;
-    }
-    Ok(Piped { bytes, streams })
+    let streams = leaving(&over, progress, || {
+        (&mut stdin).take(head as u64).read_to_end(&mut bytes)?;
+        let streams = bytes.starts_with(decode::y4m::SIGNATURE);
+        if !streams {
+            let rest = limit.saturating_add(1) - bytes.len() as u64;
+            (&mut stdin).take(rest).read_to_end(&mut bytes)?;
+        }
+        Ok::<bool, io::Error>(streams)
+    })?;
+    Ok(Piped {
+        bytes,
+        rest: streams.then_some((stdin, over)),
+    })
 }
 
 pub(super) fn format_of(source: &Source, stdin: Option<&Vec<u8>>) -> Option<crate::Format> {

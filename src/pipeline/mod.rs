@@ -9,6 +9,7 @@ mod follow;
 mod input;
 mod motion;
 mod moving;
+mod patient;
 mod photo;
 mod sequence;
 mod shop;
@@ -175,10 +176,16 @@ pub fn run(settings: &Settings<'_>, progress: &dyn Progress) -> Result<Summary, 
         .saturating_add(settings.decode.max_metadata);
     let wants_stdin = settings.request.inputs.iter().any(|i| i.as_os_str() == "-");
     let stdin = if wants_stdin {
-        Some(read_stdin(limit))
+        Some(read_stdin(limit, progress))
     } else {
         None
     };
+    if wants_stdin && progress.stop() {
+        return Ok(Summary {
+            interrupted: true,
+            ..Summary::default()
+        });
+    }
     let stdin_bytes = stdin
         .as_ref()
         .and_then(|s| s.as_ref().ok())

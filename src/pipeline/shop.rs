@@ -4,7 +4,7 @@ use std::{
     collections::HashSet,
     io::{self, Read},
     path::{Path, PathBuf},
-    sync::{Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError, atomic::AtomicBool},
 };
 
 use super::{
@@ -150,17 +150,19 @@ impl<'a> Shop<'a> {
 
     /// A job that is read only once, from its beginning to its end: YUV4MPEG2, unless another
     /// program is to make something else of it.
-    pub(super) fn piped(&self, job: &Job) -> Option<Box<dyn Read + Send>> {
+    /// With what makes reading fail, where it may wait for ever.
+    pub(super) fn piped(&self, job: &Job) -> Option<(Box<dyn Read + Send>, Arc<AtomicBool>)> {
         if job.format.is_some_and(|f| f != crate::Format::Y4m) && job.source != Source::Stdin {
             return None;
         }
         match &job.source {
             Source::Stdin => {
                 let mut stdin = self.stdin.lock().unwrap_or_else(PoisonError::into_inner);
-                let streams = matches!(&*stdin, Some(Ok(piped)) if piped.streams);
+                let streams = matches!(&*stdin, Some(Ok(piped)) if piped.rest.is_some());
                 match stdin.take_if(|_| streams) {
                     Some(Ok(piped)) => {
-                        Some(Box::new(io::Cursor::new(piped.bytes).chain(io::stdin())))
+                        let (rest, over) = piped.rest?;
+                        Some((Box::new(io::Cursor::new(piped.bytes).chain(rest)), over))
                     }
                     _ => None,
                 }
@@ -171,7 +173,7 @@ impl<'a> Shop<'a> {
                     Some(decode::Kind::Video(_, decode::Y4M))
                 );
                 let file = y4m.then(|| std::fs::File::open(path).ok()).flatten()?;
-                Some(Box::new(file))
+                Some((Box::new(file), Arc::default()))
             }
         }
     }

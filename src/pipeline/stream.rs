@@ -11,7 +11,7 @@ use std::{
     collections::HashMap,
     io::{BufWriter, Read, Write},
     path::Path,
-    sync::mpsc,
+    sync::{Arc, atomic::AtomicBool, mpsc},
 };
 
 use super::{
@@ -19,6 +19,7 @@ use super::{
     film::people,
     follow::{Follow, Look, SEARCHED, WAITING, following, search_all},
     moving::{numbered, spots},
+    patient::leaving,
     photo::go_on,
 };
 use crate::{
@@ -101,14 +102,19 @@ impl Shop<'_> {
         &self,
         index: usize,
         job: &Job,
-        input: Box<dyn Read + Send>,
+        (input, over): (Box<dyn Read + Send>, Arc<AtomicBool>),
         progress: &dyn Progress,
     ) -> Option<Outcome> {
         let mut outcome = Outcome::new(job.source.clone(), Status::Done);
         outcome.record.output = super::photo::shown_output(job);
-        match self.streamed(index, job, input, progress, &mut outcome) {
+        let result = leaving(&over, progress, || {
+            self.streamed(index, job, input, progress, &mut outcome)
+        });
+        match result {
             Ok(()) => {}
             Err(Error::Interrupted) => return None,
+            // What was waited for will not come.
+            Err(_) if progress.stop() => return None,
             Err(error) => {
                 outcome.fail(error);
             }

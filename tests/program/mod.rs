@@ -6,6 +6,7 @@ use std::{
     process::Output,
 };
 
+#[allow(dead_code)]
 pub fn samples() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("samples")
 }

@@ -210,6 +210,7 @@ fn plan(clip: &Clip, format: crate::Format, sound: Vec<(u32, u32)>, video: &Vide
         layout: clip.layout(),
         full: colours.full && clip.layout().depth == 8,
         time_base: clip.time_base(),
+        rate: probe.rate,
         aspect: clip.aspect(),
         // Turned fields lie side by side and can't be told any more.
         interlaced: probe
