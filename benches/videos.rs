@@ -147,6 +147,7 @@ fn encode(clip: &Clip, pictures: &[CoveredPlanes], to: &Path) {
         interlaced: None,
         colour: [None, None, None, None],
         sound: Vec::new(),
+        rate: clip.probe().video.rate,
         choice: Choice::default(),
     };
     let file = File::options()

@@ -162,6 +162,7 @@ fn nut() -> Vec<u8> {
 
 const BOXES: &str = r#"{"path":"a.jpg","width":640,"height":480,"faces":[{"x1":10.0,"y1":20.5,"x2":110.0,"y2":140.0,"score":0.91}]}
 {"path":"a.mp4","frame":0,"time":0.0,"width":640,"height":480,"faces":[{"x1":1e1,"y1":2,"x2":11,"y2":14,"score":1,"track":3}]}
+{"path":"a.mp4","frame":99,"time":3.3,"width":640,"height":480,"faces":[]}
 {"path_hex":"612eff","path":"a.\ufffd","faces":[]}
 "#;
 

@@ -233,7 +233,7 @@ fn boxes(bytes: &[u8]) -> u64 {
                 f.len() as u64
             });
         }
-        let over = boxes.over_time(Path::new("a.mp4"), 640, 480, 100);
+        let over = boxes.over_time(Path::new("a.mp4"), 640, 480, Some(100));
         all ^ told(&over, |_| 1)
     })
 }
