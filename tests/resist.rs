@@ -227,7 +227,7 @@ fn run(recheck: Option<Recheck>, effect: Effect) -> (Record, DynamicImage, unfac
 }
 
 #[test]
-fn detect_searched_frames_at_half_their_size_and_covering_did_not() {
+fn frames_that_are_photos_were_searched_at_half_their_size_by_detect_only() {
     let dir = tempfile::tempdir().unwrap();
     for name in ["1.png", "2.png"] {
         let mut picture = RgbImage::from_pixel(256, 256, Rgb([90, 100, 110]));
@@ -237,7 +237,10 @@ fn detect_searched_frames_at_half_their_size_and_covering_did_not() {
         fs::write(dir.path().join(name), png(picture.into())).unwrap();
     }
     let detector = farsighted();
-    let faces = |sequence: bool| {
+    // Covering leaves the copy of half the size to the second look, which frames don't get.
+    let mut covering = detect::Options::new(Rule::flat(0.5));
+    covering.layout.halved_from = u32::MAX;
+    let faces = |sequence: bool, options: detect::Options| {
         let settings = Settings {
             cage: None,
             request: Request {
@@ -248,15 +251,17 @@ fn detect_searched_frames_at_half_their_size_and_covering_did_not() {
             },
             list: None,
             decode: decode::Options::default(),
-            faces: Faces::Search(&detector, detect::Options::new(Rule::flat(0.5))),
+            faces: Faces::Search(&detector, options),
             task: Task::Detect,
             workers: 1,
             memory: 1 << 30,
         };
         unface::run(&settings, &Told::default()).unwrap().faces
     };
-    // Photos of their own are searched at half size, frames only as they are.
-    assert_eq!((faces(false), faces(true)), (2, 0));
+    let usual = detect::Options::new(Rule::flat(0.5));
+    assert_eq!((faces(false, usual), faces(false, covering)), (2, 0));
+    // One face over both frames.
+    assert_eq!((faces(true, usual), faces(true, covering)), (1, 1));
 }
 
 #[test]
