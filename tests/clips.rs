@@ -12,48 +12,12 @@ mod program;
 use std::{
     fs,
     io::Write,
-    path::{Path, PathBuf},
-    process::{Command, Output, Stdio},
+    path::Path,
+    process::{Command, Stdio},
 };
 
-use program::{code, names, text};
+use program::{code, done, ffmpeg, names, render, text, unface};
 use unface::verify;
-
-fn ffmpeg() -> bool {
-    let there = ["ffmpeg", "ffprobe"]
-        .iter()
-        .all(|p| Command::new(p).arg("-version").output().is_ok());
-    if !there {
-        eprintln!("SKIPPED: ffmpeg is not installed");
-    }
-    there
-}
-
-/// Renders with ffmpeg: `args` between the program's name and the output.
-fn render(dir: &Path, name: &str, args: &[&str]) -> PathBuf {
-    let path = dir.join(name);
-    let out = Command::new("ffmpeg")
-        .args(["-v", "error", "-nostdin", "-y"])
-        .args(args)
-        .arg(&path)
-        .output()
-        .unwrap();
-    code(&out, 0);
-    path
-}
-
-fn unface(dir: &Path, args: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_unface"))
-        .current_dir(dir)
-        .args(args)
-        .output()
-        .unwrap()
-}
-
-#[track_caller]
-fn done(output: &Output) {
-    code(output, 0);
-}
 
 /// Fails, says `why`, and leaves nothing under the output's name.
 #[track_caller]

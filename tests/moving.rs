@@ -17,16 +17,8 @@ use std::{
 };
 
 use image::{DynamicImage, Rgba, RgbaImage};
-use program::{code, names, samples, text};
+use program::{code, names, samples, text, unface};
 use unface::{Format, decode, verify};
-
-fn unface(dir: &Path, args: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_unface"))
-        .current_dir(dir)
-        .args(args)
-        .output()
-        .unwrap()
-}
 
 const PINK: [&str; 4] = ["--effect", "fill", "--color", "ff00ff"];
 

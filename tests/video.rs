@@ -11,7 +11,7 @@ use std::{
     fs,
     io::Cursor,
     path::{Path, PathBuf},
-    process::{Command, Output},
+    process::Command,
 };
 
 use tempfile::TempDir;
@@ -24,37 +24,13 @@ use unface::{
     verify,
 };
 
-fn ffmpeg() -> bool {
-    let there = ["ffmpeg", "ffprobe"]
-        .iter()
-        .all(|p| Command::new(p).arg("-version").output().is_ok());
-    if !there {
-        eprintln!("SKIPPED: ffmpeg is not installed");
-    }
-    there
-}
+mod program;
+use program::{done, ffmpeg, render, unface};
 
 fn sample(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("samples")
         .join(name)
-}
-
-/// Renders with ffmpeg: `args` between the program's name and the output.
-fn render(dir: &Path, name: &str, args: &[&str]) -> PathBuf {
-    let path = dir.join(name);
-    let out = Command::new("ffmpeg")
-        .args(["-v", "error", "-nostdin", "-y"])
-        .args(args)
-        .arg(&path)
-        .output()
-        .unwrap();
-    assert!(
-        out.status.success(),
-        "{}",
-        String::from_utf8_lossy(&out.stderr)
-    );
-    path
 }
 
 /// The group of drawn people, panned over for `frames` frames.
@@ -81,24 +57,6 @@ fn pan(dir: &Path, name: &str, extra: &[&str]) -> PathBuf {
     ]);
     args.extend(extra);
     render(dir, name, &args)
-}
-
-fn unface(dir: &Path, args: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_unface"))
-        .current_dir(dir)
-        .args(args)
-        .output()
-        .unwrap()
-}
-
-#[track_caller]
-fn done(output: &Output) {
-    assert_eq!(
-        output.status.code(),
-        Some(0),
-        "{}",
-        String::from_utf8_lossy(&output.stderr)
-    );
 }
 
 fn times(path: &Path) -> Vec<f64> {

@@ -131,15 +131,12 @@ fn green(frame: &Frame) -> GrayImage {
     GrayImage::from_raw(frame.width(), frame.height(), grey).unwrap_or_default()
 }
 
-/// How frames are searched: for faint scores too, and at one size, as each face has many frames to be
-/// seen in.
+/// The same search for faint scores too, which continue a track.
 pub(super) fn faint(options: &detect::Options) -> detect::Options {
-    let mut faint = detect::Options {
+    detect::Options {
         rule: options.rule.times(FAINT),
         ..*options
-    };
-    faint.layout.halved_from = u32::MAX;
-    faint
+    }
 }
 
 /// The score that begins a track where a photo asks for `threshold`: a person may have asked for a high one, and
@@ -166,12 +163,14 @@ pub(super) fn search_all(
     let Some((detector, options)) = search else {
         return Ok(vec![None; looks.len()]);
     };
-    let faint = detect::Options {
+    let mut faint = detect::Options {
         min_face: options.min_face / scale.1,
         merge: ONE_FACE,
         weak: 1.0,
         ..faint(options)
     };
+    // At one size: each face has many frames to be seen in.
+    faint.layout.halved_from = u32::MAX;
     looks
         .par_iter()
         .map(|look| {

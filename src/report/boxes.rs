@@ -294,9 +294,13 @@ impl Boxes {
     /// The last frame of a video that has a line.
     #[must_use]
     pub fn last_frame(&self, path: &Path) -> Option<usize> {
-        let (text, hex) = names(path);
-        let film = self.films.get(hex.as_ref().unwrap_or(&text))?;
+        let film = self.film(path)?;
         film.frames.last_key_value().map(|(&frame, _)| frame)
+    }
+
+    fn film(&self, path: &Path) -> Option<&GivenFilm> {
+        let (text, hex) = names(path);
+        self.films.get(&hex.unwrap_or(text))
     }
 
     /// The boxes of a video of `width` × `height` pixels and `frames` frames, if that is known. A box without a track
@@ -311,11 +315,7 @@ impl Boxes {
         height: u32,
         frames: Option<usize>,
     ) -> Result<OverTime, BoxesError> {
-        let (text, hex) = names(path);
-        let film = self
-            .films
-            .get(hex.as_ref().unwrap_or(&text))
-            .ok_or(BoxesError::Missing)?;
+        let film = self.film(path).ok_or(BoxesError::Missing)?;
         if let Some((w, h)) = film.size.filter(|s| *s != (width, height)) {
             return Err(BoxesError::Size(w, h, width, height));
         }

@@ -163,21 +163,20 @@ impl Tracks {
                 });
             };
             let scene = chain.knots.first().map(|k| self.moments[k.frame].scene);
-            let with_camera = self.place(chain, frame, |_| moment.shift);
             // Where the face would be if it did not move with what is behind it: a person who holds the
             // camera, or a background whose motion was misjudged.
-            let by_itself = self.place(chain, frame, |k| self.moments[k.frame].shift);
+            let by_itself = || self.place(chain, frame, |k| self.moments[k.frame].shift);
             if scene != Some(moment.scene) {
-                cover(by_itself);
+                cover(by_itself());
                 continue;
             }
+            let with_camera = self.place(chain, frame, |_| moment.shift);
             cover(with_camera);
-            let apart = apart(&with_camera.0, &by_itself.0);
-            if !self.given
-                && with_camera.1 == 0.0
-                && apart > APART * with_camera.0.height()
-                && self.away(chain, frame) <= self.options.still
-            {
+            if self.given || with_camera.1 > 0.0 || self.away(chain, frame) > self.options.still {
+                continue;
+            }
+            let by_itself = by_itself();
+            if apart(&with_camera.0, &by_itself.0) > APART * with_camera.0.height() {
                 cover(by_itself);
             }
         }

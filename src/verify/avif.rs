@@ -3,7 +3,12 @@
 
 use std::ops::Range;
 
-use super::{Findings, LeakKind, mp4::unlisted};
+use super::{
+    Findings, LeakKind,
+    bits::Bits,
+    frames::{self, Fault},
+    mp4::unlisted,
+};
 
 const ALPHA: &[u8] = b"urn:mpeg:mpegB:cicp:systems:auxiliary:alpha\0";
 
@@ -308,8 +313,6 @@ impl Walk<'_> {
     }
 }
 
-type Fault = (LeakKind, &'static str);
-
 /// One header of a still picture, of the size that is shown, and one frame.
 fn units(mut data: &[u8], shown: (u32, u32), config: u8) -> Result<(), Fault> {
     const HEADER: u8 = 1;
@@ -324,10 +327,10 @@ fn units(mut data: &[u8], shown: (u32, u32), config: u8) -> Result<(), Fault> {
         match kind {
             METADATA => return Err((LeakKind::Comment, "metadata units")),
             _ if kind != due => return Err((LeakKind::Unknown, "units that no picture needs")),
-            HEADER if size(unit) != Some(shown) => {
+            HEADER if sides(&mut Bits::new(unit)) != Some(shown) => {
                 return Err((LeakKind::HiddenPixels, "a coded picture of another size"));
             }
-            HEADER if length(unit) != Some(unit.len()) => {
+            HEADER if !ends(unit) => {
                 return Err((LeakKind::Slack, "bytes behind a header"));
             }
             HEADER if level(unit) != Some(config) => {
@@ -348,65 +351,8 @@ fn units(mut data: &[u8], shown: (u32, u32), config: u8) -> Result<(), Fault> {
 /// The first unit's kind and content, and what follows it. Units say their length and have no
 /// extension.
 fn unit(data: &[u8]) -> Option<(u8, &[u8], &[u8])> {
-    let (&head, mut rest) = data.split_first()?;
-    if head & 0x87 != 2 {
-        return None;
-    }
-    let mut length = 0usize;
-    for shift in [0, 7, 14, 21, 28] {
-        let (&byte, after) = rest.split_first()?;
-        rest = after;
-        length |= usize::from(byte & 0x7F) << shift;
-        if byte & 0x80 == 0 {
-            let (content, after) = rest.split_at_checked(length)?;
-            return Some((head >> 3 & 15, content, after));
-        }
-    }
-    None
-}
-
-/// Bytes of a still picture's header, up to the bits that end it (AV1, 5.5.1 and 5.5.2).
-fn length(header: &[u8]) -> Option<usize> {
-    let bit = |i: usize| Some(header.get(i / 8)? >> (7 - i % 8) & 1 == 1);
-    let number = |from: usize, count: usize| {
-        (from..from + count).try_fold(0usize, |n, i| Some(n << 1 | usize::from(bit(i)?)))
-    };
-    let profile = number(0, 3)?;
-    // Sides and their numbers of bits; then superblocks, four tools and restoration, a bit each.
-    let mut at = 18 + number(10, 4)? + 1 + number(14, 4)? + 1 + 6;
-    let deep = bit(at)?;
-    let twelve = profile == 2 && deep && bit(at + 1)?;
-    at += 1 + usize::from(profile == 2 && deep);
-    let grey = profile != 1 && bit(at)?;
-    at += usize::from(profile != 1);
-    let described = bit(at)?;
-    // Primaries, transfer and matrix; sRGB as red, green and blue says no more.
-    let rgb = described && number(at + 1, 24)? == 0x01_0D_00;
-    at += 1 + if described { 24 } else { 0 };
-    if grey {
-        at += 1;
-    } else {
-        // How the colours are sampled: by the profile, or said.
-        let mut halved = (profile == 0, profile == 0);
-        if !rgb {
-            at += 1;
-            if profile == 2 {
-                halved = (true, false);
-                if twelve {
-                    halved.0 = bit(at)?;
-                    at += 1;
-                    halved.1 = halved.0 && bit(at)?;
-                    at += usize::from(halved.0);
-                }
-            }
-            at += if halved == (true, true) { 2 } else { 0 };
-        }
-        at += 1;
-    }
-    // Grain; then a 1 and zeros up to a whole byte.
-    at += 1;
-    let last = *header.get(at / 8)?;
-    (last << (at % 8) == 0x80).then_some(at / 8 + 1)
+    let plain = data.first().is_some_and(|head| head & 0x87 == 2);
+    plain.then(|| frames::obu(data)).flatten()
 }
 
 /// Profile and level in the header of a still picture, as a configuration has them.
@@ -418,18 +364,27 @@ fn level(header: &[u8]) -> Option<u8> {
     Some(first & 0xE0 | (first & 7) << 2 | second >> 6)
 }
 
-/// Width and height in the header of a still picture (AV1, 5.5.1).
-fn size(header: &[u8]) -> Option<(u32, u32)> {
-    let bits = |from: usize, count: usize| {
-        (from..from + count).try_fold(0u32, |n, i| {
-            let byte = header.get(i / 8)?;
-            Some(n << 1 | u32::from(byte >> (7 - i % 8) & 1))
-        })
-    };
+/// Width and height in the header of a still picture (AV1, 5.5.1), read up to what follows them.
+fn sides(b: &mut Bits<'_>) -> Option<(u32, u32)> {
     // Profile, still, reduced, level; then how many bits the sides have.
-    if bits(3, 2)? != 3 {
+    b.take(3)?;
+    if b.take(2)? != 3 {
         return None;
     }
-    let (w, h) = (bits(10, 4)? as usize + 1, bits(14, 4)? as usize + 1);
-    Some((bits(18, w)? + 1, bits(18 + w, h)? + 1))
+    b.take(5)?;
+    let (wide, high) = (b.take(4)? as usize + 1, b.take(4)? as usize + 1);
+    Some((b.take(wide)? + 1, b.take(high)? + 1))
+}
+
+/// Whether a still picture's header ends where its unit does.
+fn ends(header: &[u8]) -> bool {
+    let mut b = Bits::new(header);
+    let rest = |b: &mut Bits<'_>| {
+        sides(b)?;
+        // Superblocks, four tools and restoration; how colours are stored; grain.
+        b.take(6)?;
+        frames::colours(b, u32::from(header.first()? >> 5))?;
+        b.take(1)
+    };
+    rest(&mut b).is_some() && b.ends()
 }

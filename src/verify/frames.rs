@@ -4,7 +4,7 @@
 //! The last tile takes the rest of its frame, and only a decoder knows how much of that it needs:
 //! bytes behind it are not found here.
 
-use super::LeakKind;
+use super::{LeakKind, bits::Bits};
 
 pub(super) type Fault = (LeakKind, &'static str);
 
@@ -23,7 +23,7 @@ const OTHER: Fault = (
 const MOST_HEADER: usize = 256;
 
 /// One unit of AV1: its kind, its body, what follows.
-fn obu(bytes: &[u8]) -> Option<(u8, &[u8], &[u8])> {
+pub(super) fn obu(bytes: &[u8]) -> Option<(u8, &[u8], &[u8])> {
     let (&head, mut rest) = bytes.split_first()?;
     // A bit that must be 0, and one that is reserved.
     if head & 0x81 != 0 {
@@ -85,28 +85,10 @@ pub(super) fn av1(mut bytes: &[u8], size: Option<(u32, u32)>) -> Option<Fault> {
     (shown != 1).then_some(UNSHOWN)
 }
 
-/// Bits, the highest first.
-struct Bits<'a>(&'a [u8], usize);
-
-impl Bits<'_> {
-    fn take(&mut self, count: usize) -> Option<u32> {
-        (0..count).try_fold(0, |n, _| {
-            let byte = *self.0.get(self.1 / 8)?;
-            let bit = byte >> (7 - self.1 % 8) & 1;
-            self.1 += 1;
-            Some(n << 1 | u32::from(bit))
-        })
-    }
-
-    fn flag(&mut self) -> Option<bool> {
-        self.take(1).map(|b| b == 1)
-    }
-}
-
 /// Width and height in a moving AV1 sequence's header that is read to its last bit (AV1, 5.5);
 /// `None` also where it tells of timing, which encoders leave to the container.
 pub(super) fn sequence(body: &[u8]) -> Option<(u32, u32)> {
-    let mut b = Bits(body, 0);
+    let mut b = Bits::new(body);
     let profile = b.take(3)?;
     // Still, reduced, timing.
     if b.take(3)? != 0 {
@@ -144,12 +126,11 @@ pub(super) fn sequence(body: &[u8]) -> Option<(u32, u32)> {
     colours(&mut b, profile)?;
     // Grain; then a 1 and zeros up to a whole byte.
     b.take(1)?;
-    let last = *body.get(b.1 / 8)?;
-    (last << (b.1 % 8) == 0x80 && b.1 / 8 + 1 == body.len()).then_some(size)
+    b.ends().then_some(size)
 }
 
 /// Past how colours are stored (AV1, 5.5.2).
-fn colours(b: &mut Bits<'_>, profile: u32) -> Option<()> {
+pub(super) fn colours(b: &mut Bits<'_>, profile: u32) -> Option<()> {
     let deep = b.flag()?;
     let twelve = profile == 2 && deep && b.flag()?;
     let grey = profile != 1 && b.flag()?;

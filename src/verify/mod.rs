@@ -5,6 +5,7 @@
 //! what it does not understand is a leak. It does not look at faces, only at bytes.
 
 mod avif;
+mod bits;
 mod bmp;
 mod frames;
 mod gif;

@@ -3,7 +3,7 @@
 use std::{
     fs,
     path::{Path, PathBuf},
-    process::Output,
+    process::{Command, Output},
 };
 
 #[allow(dead_code)]
@@ -25,6 +25,7 @@ pub fn code(output: &Output, expected: i32) {
     );
 }
 
+#[allow(dead_code)]
 pub fn names(dir: &Path) -> Vec<String> {
     let mut names: Vec<_> = fs::read_dir(dir)
         .unwrap()
@@ -32,4 +33,46 @@ pub fn names(dir: &Path) -> Vec<String> {
         .collect();
     names.sort();
     names
+}
+
+/// Whether ffmpeg is there; says so where it is not.
+#[allow(dead_code, clippy::print_stderr)]
+pub fn ffmpeg() -> bool {
+    let there = ["ffmpeg", "ffprobe"]
+        .iter()
+        .all(|p| Command::new(p).arg("-version").output().is_ok());
+    if !there {
+        eprintln!("SKIPPED: ffmpeg is not installed");
+    }
+    there
+}
+
+/// Renders with ffmpeg: `args` between the program's name and the output.
+#[allow(dead_code)]
+pub fn render(dir: &Path, name: &str, args: &[&str]) -> PathBuf {
+    let path = dir.join(name);
+    let out = Command::new("ffmpeg")
+        .args(["-v", "error", "-nostdin", "-y"])
+        .args(args)
+        .arg(&path)
+        .output()
+        .unwrap();
+    code(&out, 0);
+    path
+}
+
+/// Runs the program in a folder.
+#[allow(dead_code)]
+pub fn unface(dir: &Path, args: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_unface"))
+        .current_dir(dir)
+        .args(args)
+        .output()
+        .unwrap()
+}
+
+#[allow(dead_code)]
+#[track_caller]
+pub fn done(output: &Output) {
+    code(output, 0);
 }

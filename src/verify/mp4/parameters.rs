@@ -1,50 +1,17 @@
 //! What H.264 and H.265 parameters say of the picture's size: of what is coded, how much is shown,
 //! and whether pixels are hidden behind an edge.
 
-/// Reads bits, the highest first, past the bytes that keep start codes apart.
-struct Bits {
-    bytes: Vec<u8>,
-    at: usize,
-}
+use crate::verify::bits::Bits;
 
-impl Bits {
-    fn new(unit: &[u8]) -> Self {
-        let mut bytes = Vec::with_capacity(unit.len());
-        for &byte in unit {
-            if !(byte == 3 && bytes.ends_with(&[0, 0])) {
-                bytes.push(byte);
-            }
+/// A unit without the bytes that keep start codes apart.
+fn plain(unit: &[u8]) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(unit.len());
+    for &byte in unit {
+        if !(byte == 3 && bytes.ends_with(&[0, 0])) {
+            bytes.push(byte);
         }
-        Self { bytes, at: 0 }
     }
-
-    fn one(&mut self) -> Option<u32> {
-        let byte = *self.bytes.get(self.at / 8)?;
-        let bit = byte >> (7 - self.at % 8) & 1;
-        self.at += 1;
-        Some(bit.into())
-    }
-
-    fn take(&mut self, count: u32) -> Option<u32> {
-        (0..count).try_fold(0u32, |n, _| Some(n << 1 | self.one()?))
-    }
-
-    /// A number of varying length (Exp-Golomb).
-    fn number(&mut self) -> Option<u32> {
-        let mut zeros = 0;
-        while self.one()? == 0 {
-            zeros += 1;
-            if zeros > 31 {
-                return None;
-            }
-        }
-        Some((1 << zeros) - 1 + self.take(zeros)?)
-    }
-
-    fn skip(&mut self, count: usize) -> Option<()> {
-        self.at += count;
-        (self.at <= self.bytes.len() * 8).then_some(())
-    }
+    bytes
 }
 
 /// What is shown of what is coded.
@@ -81,9 +48,9 @@ fn cut(coded: (u32, u32), by: [u32; 4], unit: (u32, u32)) -> Option<Shown> {
     })
 }
 
-fn four(bits: &mut Bits) -> Option<[u32; 4]> {
+fn four(bits: &mut Bits<'_>) -> Option<[u32; 4]> {
     let mut four = [0; 4];
-    if bits.one()? == 1 {
+    if bits.take(1)? == 1 {
         for value in &mut four {
             *value = bits.number()?;
         }
@@ -93,7 +60,8 @@ fn four(bits: &mut Bits) -> Option<[u32; 4]> {
 
 /// Of an H.264 sequence parameter set, from its first byte on.
 pub(super) fn avc(unit: &[u8]) -> Option<Shown> {
-    let mut b = Bits::new(unit);
+    let bytes = plain(unit);
+    let mut b = Bits::new(&bytes);
     b.skip(8)?;
     let profile = b.take(8)?;
     b.skip(16)?;
@@ -111,7 +79,7 @@ pub(super) fn avc(unit: &[u8]) -> Option<Shown> {
         b.number()?;
         b.skip(1)?;
         // Scaling lists: this program's encoder writes none.
-        if b.one()? == 1 {
+        if b.take(1)? == 1 {
             return None;
         }
     }
@@ -133,7 +101,7 @@ pub(super) fn avc(unit: &[u8]) -> Option<Shown> {
     b.number()?;
     b.skip(1)?;
     let (wide, high) = (b.number()? + 1, b.number()? + 1);
-    let frames = b.one()?;
+    let frames = b.take(1)?;
     if frames == 0 {
         b.skip(1)?;
     }
@@ -154,7 +122,8 @@ pub(super) fn avc(unit: &[u8]) -> Option<Shown> {
 
 /// Of an H.265 sequence parameter set, from its first byte on.
 pub(super) fn hevc(unit: &[u8]) -> Option<Shown> {
-    let mut b = Bits::new(unit);
+    let bytes = plain(unit);
+    let mut b = Bits::new(&bytes);
     b.skip(16 + 4)?;
     let layers = b.take(3)?;
     b.skip(1)?;
@@ -162,7 +131,7 @@ pub(super) fn hevc(unit: &[u8]) -> Option<Shown> {
     b.skip(88 + 8)?;
     let mut own = Vec::new();
     for _ in 0..layers {
-        own.push((b.one()?, b.one()?));
+        own.push((b.take(1)?, b.take(1)?));
     }
     if layers > 0 {
         b.skip(2 * (8 - layers as usize))?;
