@@ -419,6 +419,36 @@ fn boxes_that_were_edited_are_covered_and_nothing_else() {
     assert!(text(&out.stderr).contains("has no boxes for this picture"));
 }
 
+/// Its entry must name the file that is shipped, or it would get the thresholds of its family.
+#[test]
+fn the_small_model_is_the_one_that_the_manifest_knows_and_finds_the_same_people() {
+    let model = samples().join("../models/small-int8.onnx");
+    let sum = unface::detect::manifest::sha256(&fs::read(&model).unwrap());
+    let entries = unface::detect::manifest::entries().unwrap();
+    assert!(
+        entries
+            .iter()
+            .any(|e| e.name == "small-int8" && e.sha256 == sum)
+    );
+    let dir = folder(&[("group.jpg", "a.jpg")]);
+    let counted = |arguments: &[&str]| {
+        let out = detect(dir.path())
+            .arg("a.jpg")
+            .args(arguments)
+            .output()
+            .unwrap();
+        code(&out, 0);
+        text(&out.stdout).matches("\"score\"").count()
+    };
+    let sure = ["--threshold", "0.5"];
+    let found = counted(&sure);
+    assert!(found > 0);
+    assert_eq!(
+        counted(&[&sure[..], &["--model", model.to_str().unwrap()]].concat()),
+        found
+    );
+}
+
 #[test]
 fn what_detect_prints_covers_the_same_as_a_search() {
     let dir = folder(&[("crowd.jpg", "a.jpg")]);
