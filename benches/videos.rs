@@ -225,7 +225,7 @@ fn videos(c: &mut Criterion) {
     });
     group.bench_function("decode for the search", |b| {
         b.iter(|| {
-            let mut search = clip.search(1_000_000).unwrap();
+            let mut search = clip.search(1_000_000, false).unwrap();
             let mut count = 0;
             while search.picture().unwrap().is_some() {
                 count += 1;
@@ -237,7 +237,7 @@ fn videos(c: &mut Criterion) {
     let pictures = decoded(&clip);
     group.bench_function("encode", |b| b.iter(|| encode(&clip, &pictures, &to)));
     if let Some(detector) = detector() {
-        let mut search = clip.search(1_000_000).unwrap();
+        let mut search = clip.search(1_000_000, false).unwrap();
         let (frame, _) = search.picture().unwrap().unwrap();
         let options = options();
         group.throughput(Throughput::Elements(1));

@@ -491,3 +491,120 @@ fn an_interrupt_waited_for_a_pipe_that_gave_nothing() {
         assert!(names(dir.path()).is_empty());
     }
 }
+
+/// ffmpeg ends there as if all were well.
+#[test]
+fn a_video_cut_between_frames_became_a_shorter_one_without_a_word() {
+    if !ffmpeg() {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let source = "testsrc=s=160x120:r=10:d=3";
+    for (name, codec) in [
+        ("in.mkv", "mpeg4"),
+        ("in.webm", "libvpx"),
+        ("in.avi", "mpeg4"),
+        ("in.ogv", "libtheora"),
+        ("in.flv", "flv1"),
+        ("in.wmv", "wmv2"),
+        ("in.mp4", "mpeg4"),
+    ] {
+        let clip = render(
+            dir.path(),
+            name,
+            &[
+                "-f",
+                "lavfi",
+                "-i",
+                source,
+                "-c:v",
+                codec,
+                "-movflags",
+                "+faststart",
+            ],
+        );
+        let output = if name == "in.webm" {
+            "out.webm"
+        } else {
+            "out.mp4"
+        };
+        done(&unface(dir.path(), &[name, "-o", output, "--overwrite"]));
+        fs::remove_file(dir.path().join(output)).unwrap();
+        let whole = fs::read(&clip).unwrap();
+        for share in [50, 60, 90] {
+            fs::write(&clip, &whole[..whole.len() * share / 100]).unwrap();
+            let out = unface(dir.path(), &[name, "-o", output]);
+            code(&out, 1);
+            assert!(!dir.path().join(output).exists(), "{name} {share}");
+        }
+    }
+}
+
+/// Where sound begins before the pictures, ffmpeg counts the times of the pictures from it.
+#[test]
+fn sound_of_a_transport_stream_could_not_be_kept() {
+    if !ffmpeg() {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    for name in ["in.ts", "in.mpg"] {
+        render(
+            dir.path(),
+            name,
+            &[
+                "-f",
+                "lavfi",
+                "-i",
+                "sine=d=1",
+                "-itsoffset",
+                "0.3",
+                "-f",
+                "lavfi",
+                "-i",
+                "testsrc=s=160x120:r=10:d=1",
+                "-map",
+                "0",
+                "-map",
+                "1",
+                "-c:v",
+                "mpeg2video",
+                "-r",
+                "25",
+                "-c:a",
+                "mp2",
+            ],
+        );
+        for how in ["keep", "disguise", "drop"] {
+            done(&unface(
+                dir.path(),
+                &[name, "-o", "out.mp4", "--audio", how, "--overwrite"],
+            ));
+        }
+    }
+}
+
+/// Every picture from there on was missing, and the run called it done.
+#[test]
+fn pictures_that_change_their_size_were_left_out_where_damage_is_allowed() {
+    if !ffmpeg() {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let mut both = Vec::new();
+    for source in ["testsrc=s=320x240:r=10:d=1", "testsrc=s=160x120:r=10:d=1"] {
+        let args = [
+            "-f",
+            "lavfi",
+            "-i",
+            source,
+            "-c:v",
+            "mpeg2video",
+            "-r",
+            "25",
+        ];
+        both.extend(fs::read(render(dir.path(), "one.ts", &args)).unwrap());
+    }
+    fs::write(dir.path().join("in.ts"), both).unwrap();
+    let args = ["in.ts", "-o", "out.mp4", "--allow-damaged"];
+    refused(dir.path(), &args, "changes the size of its pictures midway");
+}

@@ -304,10 +304,11 @@ impl Clip {
     }
 
     /// Starts the search's pass: upright pictures of at most about `pixels` pixels, square ones.
+    /// `audio`: whether sound will be asked of the covering pass.
     ///
     /// # Errors
     /// When the decoder can't be started.
-    pub fn search(&self, pixels: u32) -> Result<Search, StreamError> {
+    pub fn search(&self, pixels: u32, audio: bool) -> Result<Search, StreamError> {
         let (width, height) = self.reduced(pixels);
         let mut filters = self.upright();
         filters.push(format!("scale={width}:{height}:flags=area"));
@@ -317,9 +318,18 @@ impl Clip {
             filters.push("scale=in_color_matrix=bt709".into());
         }
         filters.push("format=rgb24".into());
+        // Times of a transport stream are counted from the first packet of the streams that are
+        // read, so both passes must read the same ones.
+        let mut heard = Vec::new();
+        for one in self.probe.audio.iter().filter(|_| audio) {
+            heard.extend(["-map".into(), format!("0:{}", one.index)]);
+        }
+        if !heard.is_empty() {
+            heard.extend(["-c", "copy", "-f", "null", "-"].map(String::from));
+        }
         let (child, pipe) = self
             .programs
-            .decoder(&self.reading(), &self.output(&filters))?;
+            .decoder(&self.reading(), &[heard, self.output(&filters)].concat())?;
         let packets = Packets::new(child, pipe, u64::from(width) * u64::from(height) * 3)?;
         packets.expect(0, width, height)?;
         Ok(Search {

@@ -45,6 +45,9 @@ pub enum StreamError {
         "ffmpeg gave something that can't be followed ({0}); get a sound copy of the video, or convert it first"
     )]
     Nut(String),
+    /// The pictures do not stay of one size.
+    #[error("changes the size of its pictures midway; cut it where that happens")]
+    Resized,
 }
 
 /// Where the programs are.

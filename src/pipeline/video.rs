@@ -98,6 +98,14 @@ impl Shop<'_> {
         self.film(index, job, demuxer, file, progress, outcome)
     }
 
+    /// Whether a video's sound is read: the same in both passes.
+    fn hears(&self, clip: &Clip) -> bool {
+        let Task::Cover { video, .. } = &self.settings.task else {
+            return false;
+        };
+        video.audio != crate::sound::Audio::Drop && !clip.probe().audio.is_empty()
+    }
+
     fn film(
         &self,
         index: usize,
@@ -187,7 +195,10 @@ impl Shop<'_> {
         };
         // Without a search the pictures count only for their times.
         let mut pictures = clip
-            .search(if search.is_some() { SEARCHED } else { 4096 })
+            .search(
+                if search.is_some() { SEARCHED } else { 4096 },
+                self.hears(&clip),
+            )
             .map_err(failed)?;
         let size = pictures.size();
         let layout = clip.layout();

@@ -98,7 +98,9 @@ impl Packets {
                 let Some(child) = self.child.take() else {
                     return Ok(None);
                 };
-                match (child.finish(doing), harmless) {
+                let ended = child.finish(doing).map_err(resized);
+                match (ended, harmless) {
+                    (Err(error @ StreamError::Resized), _) => Err(error),
                     (Ok(said), Some(faults)) => {
                         faults.note(&said);
                         Ok(None)
@@ -112,10 +114,20 @@ impl Packets {
                 }
             }
             Err(error) => {
-                let said = self.child.take().map(|c| c.finish(doing));
+                let said = self.child.take().map(|c| c.finish(doing).map_err(resized));
                 Err(said.and_then(Result::err).map_or(error, damaged))
             }
         }
+    }
+}
+
+/// The filter that watches over the size ends the decoder with this complaint (`Clip::upright`), which no
+/// leniency may let pass: every picture from there on would be missing.
+fn resized(error: StreamError) -> StreamError {
+    if error.to_string().contains("non positive size for width") {
+        StreamError::Resized
+    } else {
+        error
     }
 }
 
@@ -123,9 +135,7 @@ fn whole(bytes: usize, expected: usize) -> Result<(), StreamError> {
     if bytes == expected {
         return Ok(());
     }
-    Err(StreamError::Failed(
-        "changes the size of its pictures midway; cut it where that happens".into(),
-    ))
+    Err(StreamError::Resized)
 }
 
 /// The search's pass.

@@ -89,8 +89,7 @@ impl Shop<'_> {
         }
         let noise = self.moving_noise(index).map_err(covered)?;
         let mut cover = ClipCover::new(redact, known.clip.colours(), noise).map_err(covered)?;
-        let audio =
-            video.audio != crate::sound::Audio::Drop && !known.clip.probe().audio.is_empty();
+        let audio = self.hears(&known.clip);
         if audio {
             heard(known, &video.mute).map_err(failed)?;
         }
