@@ -53,6 +53,12 @@ impl Rect {
         self.x1.is_finite() && self.y1.is_finite() && self.x2.is_finite() && self.y2.is_finite()
     }
 
+    /// `dx` pixels further to the right and `dy` further down.
+    #[must_use]
+    pub fn moved(&self, dx: f32, dy: f32) -> Self {
+        Self::new(self.x1 + dx, self.y1 + dy, self.x2 + dx, self.y2 + dy)
+    }
+
     /// In pixels that are `x` times as many across and `y` times as many down.
     #[must_use]
     pub fn scaled(&self, x: f32, y: f32) -> Self {

@@ -156,6 +156,52 @@ impl Detector {
         Ok(merge::merge(boxes, options.merge, options.weak))
     }
 
+    /// Faces in one window of a picture at native size, best first, in pixels of the picture; its colours count, whatever
+    /// their alpha. A box with less than half its size around it in the window is left out, unless the picture ends there:
+    /// of a face that the window cuts the network sees a part, and gives a box that ends where the window does.
+    ///
+    /// # Errors
+    /// When the network fails.
+    pub fn within(
+        &self,
+        frame: &Frame,
+        part: &Rect,
+        options: &Options,
+    ) -> Result<Vec<Face>, DetectError> {
+        let Some(part) = part.to_pixels(frame.width(), frame.height()) else {
+            return Ok(Vec::new());
+        };
+        let view = rgb8(frame.pixels());
+        let multiple = options.layout.multiple.max(1);
+        // Rounded up to the left and above where the picture ends on the other side.
+        let grow = |from: u32, to: u32, full: u32| {
+            let side = (to - from).next_multiple_of(multiple);
+            (from.min(full.saturating_sub(side)) as i32, side)
+        };
+        let (x, width) = grow(part.x1, part.x2, view.width);
+        let (y, height) = grow(part.y1, part.y2, view.height);
+        let tile = Tile {
+            x,
+            y,
+            width,
+            height,
+        };
+        let threshold = |h: f32| options.rule.threshold(h);
+        let mut boxes = self.window(view.samples()?, tile, &threshold)?;
+        let whole = |from: i32, side: u32, full: u32, start: f32, end: f32| {
+            let to = from + side as i32;
+            (from <= 0 || start > from as f32) && (to >= full as i32 || end < to as f32)
+        };
+        boxes.retain(|f| {
+            let around = f.rect.inflate(2.0);
+            f.rect.height() >= options.min_face
+                && !f.rect.clip(view.width, view.height).is_empty()
+                && whole(x, width, view.width, around.x1, around.x2)
+                && whole(y, height, view.height, around.y1, around.y2)
+        });
+        Ok(merge::merge(boxes, options.merge, options.weak))
+    }
+
     /// Boxes of one pass at native size, for measuring.
     ///
     /// # Errors
@@ -275,7 +321,7 @@ fn run_window(
     Ok(faces
         .into_iter()
         .map(|f| Face {
-            rect: shifted(&f.rect, x, y),
+            rect: f.rect.moved(x, y),
             ..f
         })
         .collect())
@@ -323,7 +369,7 @@ fn run_fixed(
             let found = spec.family.decode(&outputs, width, height, threshold)?;
             let (x, y) = (part.x as f32, part.y as f32);
             faces.extend(found.into_iter().map(|f| Face {
-                rect: shifted(&f.rect, x, y),
+                rect: f.rect.moved(x, y),
                 ..f
             }));
         }
@@ -333,10 +379,6 @@ fn run_fixed(
 
 /// Pixels that neighbouring parts share where a network takes one size only.
 const FIXED_OVERLAP: u32 = 96;
-
-fn shifted(r: &Rect, x: f32, y: f32) -> Rect {
-    Rect::new(r.x1 + x, r.y1 + y, r.x2 + x, r.y2 + y)
-}
 
 /// A picture as it is searched: borrowed where it is 8-bit already.
 struct View<'a> {

@@ -3,12 +3,11 @@
 use std::time::Duration;
 
 use image::GrayImage;
-use rayon::prelude::*;
 
 use crate::{
-    detect::{self, Detector},
+    detect,
     frame::Frame,
-    track::{self, Camera, Motion, Sighting},
+    track::{self, Camera, Motion},
 };
 
 /// Faces are searched in copies of at most this many pixels.
@@ -18,35 +17,23 @@ pub(super) const SEARCHED: u32 = 1_000_000;
 const PERIOD: f64 = 0.1;
 /// At most so many frames are passed over between two that are searched: slow motion shows in them what may be seen
 /// in no other.
-const SKIPPED: usize = 5;
+pub(super) const SKIPPED: usize = 5;
 /// A score that begins a track, as a multiple of what the rule for photos asks for. A face is seen
 /// in many frames, so its best score may be asked for; what is not one is held as long as one.
 const BEGIN: f32 = 1.7;
 /// A score that continues a track, as a share of what the rule for photos asks for.
 const FAINT: f32 = 0.5;
-/// Boxes of a frame that overlap by more than this (IoU) are one face, and it is where its best box is. The
-/// hull of all of them, as in photos, reaches over neighbours, so that tracks of a crowd run together:
-/// on 24 clips from training photos (186 people) as many were visible, and a quarter less was covered for nothing.
-const ONE_FACE: f32 = 0.45;
 /// Frames that wait between two stages.
 pub(super) const WAITING: usize = 4;
 
 /// A frame of the first pass.
 pub(super) struct Look {
     pub(super) pts: i64,
-    motion: Option<Motion>,
-    /// To be searched.
+    pub(super) motion: Option<Motion>,
+    /// `None` where nothing is searched.
     pub(super) frame: Option<Frame>,
-}
-
-impl Look {
-    pub(super) const fn motion(&self) -> Option<Motion> {
-        self.motion
-    }
-
-    pub(super) const fn searched(&self) -> bool {
-        self.frame.is_some()
-    }
+    /// To be searched all over; others only where a face ran.
+    pub(super) due: bool,
 }
 
 /// Follows the camera and says which frames are searched. A frame is told of when the next one is known: the
@@ -73,7 +60,8 @@ impl Waiting {
         Look {
             pts: self.pts,
             motion: self.motion,
-            frame: (self.searched || last).then_some(self.frame),
+            frame: Some(self.frame),
+            due: self.searched || last,
         }
     }
 }
@@ -96,6 +84,7 @@ impl Follow {
                 pts,
                 motion: None,
                 frame: None,
+                due: false,
             });
         }
         let motion = self.camera.next(&green(&frame));
@@ -141,7 +130,7 @@ pub(super) fn faint(options: &detect::Options) -> detect::Options {
 
 /// The score that begins a track where a photo asks for `threshold`: a person may have asked for a high one, and
 /// scores end at 1.
-fn begins(threshold: f32) -> f32 {
+pub(super) fn begins(threshold: f32) -> f32 {
     (BEGIN * threshold).min(threshold + 0.3 * (1.0 - threshold))
 }
 
@@ -152,38 +141,4 @@ pub(super) fn following() -> track::Options {
         few: BEGIN,
         ..track::Options::default()
     }
-}
-
-/// Searches the frames that are to be searched, all at once.
-pub(super) fn search_all(
-    looks: &[Look],
-    search: Option<&(&Detector, detect::Options)>,
-    scale: (f32, f32),
-) -> Result<Vec<Option<Vec<Sighting>>>, detect::DetectError> {
-    let Some((detector, options)) = search else {
-        return Ok(vec![None; looks.len()]);
-    };
-    let mut faint = detect::Options {
-        min_face: options.min_face / scale.1,
-        merge: ONE_FACE,
-        weak: 1.0,
-        ..faint(options)
-    };
-    // At one size: each face has many frames to be seen in.
-    faint.layout.halved_from = u32::MAX;
-    looks
-        .par_iter()
-        .map(|look| {
-            let Some(frame) = &look.frame else {
-                return Ok(None);
-            };
-            let faces = detector.faces(frame, &faint)?;
-            Ok(Some(
-                faces
-                    .iter()
-                    .map(|f| Sighting::new(f, begins(options.rule.threshold(f.rect.height()))))
-                    .collect(),
-            ))
-        })
-        .collect()
 }

@@ -7,6 +7,7 @@ mod crew;
 mod film;
 mod follow;
 mod input;
+mod looks;
 mod motion;
 mod moving;
 mod patient;

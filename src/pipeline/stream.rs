@@ -17,7 +17,8 @@ use std::{
 use super::{
     Faces, Film, Outcome, Pass, Progress, Shop, Task,
     film::people,
-    follow::{Follow, Look, SEARCHED, WAITING, following, search_all},
+    follow::{Follow, Look, SEARCHED, SKIPPED, WAITING, following},
+    looks::Looks,
     moving::{numbered, spots},
     patient::leaving,
     photo::go_on,
@@ -32,7 +33,7 @@ use crate::{
     planes::Planes,
     redact::{RedactError, clip::ClipCover},
     report::{Status, VideoFacts},
-    track::{Covered, Sighting, Tracks},
+    track::{Covered, Tracks},
     verify, write,
     y4m::Header,
 };
@@ -184,7 +185,7 @@ impl Shop<'_> {
             Faces::Given(_) => 1.0,
             _ => (ahead(&options) + STEP) * rate,
         };
-        let pictures = waiting.ceil() as u64 + (BATCH + WAITING) as u64;
+        let pictures = waiting.ceil() as u64 + (BATCH + SKIPPED + WAITING) as u64;
         let needs = pictures.saturating_mul(header.layout.bytes() as u64);
         let limit = self.settings.decode.max_memory;
         if needs > limit {
@@ -351,10 +352,10 @@ impl Shop<'_> {
             // Moved in, so that a failure below also ends the thread above.
             let receive: mpsc::Receiver<Next> = receive;
             let batch = 2 * self.settings.workers.max(1);
+            let mut searched = Looks::new(Some(search), scale);
             loop {
                 let (mut looks, mut over) = (Vec::new(), false);
-                while looks.len() < BATCH
-                    && looks.iter().filter(|l: &&Look| l.searched()).count() < batch
+                while looks.len() < BATCH && looks.iter().filter(|l: &&Look| l.due).count() < batch
                 {
                     let next = receive
                         .recv()
@@ -368,19 +369,14 @@ impl Shop<'_> {
                         break;
                     }
                 }
-                let found =
-                    search_all(&looks, Some(&search), scale).map_err(|e| Error::Detect {
-                        path: source.into(),
-                        source: e,
-                    })?;
-                for (look, found) in looks.iter().zip(found) {
-                    let sure = |f: &Vec<Sighting>| f.iter().filter(|s| s.sure()).count();
-                    faces += found.as_ref().map_or(0, sure);
-                    window.moments.push_back(Moment {
-                        time: header.time(frames),
-                        motion: look.motion(),
-                        found,
-                    });
+                let found = searched.search(looks, over).map_err(|e| Error::Detect {
+                    path: source.into(),
+                    source: e,
+                })?;
+                for frame in found {
+                    faces += frame.sure();
+                    let time = header.time(frames);
+                    window.moments.push_back(Moment { time, frame });
                     frames += 1;
                 }
                 if let Some(out) = &mut out {

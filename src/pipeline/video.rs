@@ -11,7 +11,8 @@ use std::{
 
 use super::{
     Faces, Film, Outcome, Pass, Progress, Shop, Task,
-    follow::{Follow, Look, SEARCHED, WAITING, following, search_all},
+    follow::{Follow, Look, SEARCHED, WAITING, following},
+    looks::Looks,
     moving::given,
     photo::go_on,
     stamp::Stamp,
@@ -234,34 +235,30 @@ impl Shop<'_> {
             // Moved in, so that a failure below also ends the thread above.
             let receive = receive;
             let batch = 2 * self.settings.workers.max(1);
+            let mut searched = Looks::new(search, scale);
             loop {
                 let mut looks = Vec::new();
                 let mut last = true;
                 while let Ok(look) = receive.recv() {
                     looks.push(look.map_err(failed)?);
-                    if looks.iter().filter(|l| l.frame.is_some()).count() >= batch
-                        || looks.len() >= 64
-                    {
+                    if looks.iter().filter(|l| l.due).count() >= batch || looks.len() >= BATCH {
                         last = false;
                         break;
                     }
                 }
-                let found =
-                    search_all(&looks, search.as_ref(), scale).map_err(|e| Error::Detect {
-                        path: source.into(),
-                        source: e,
-                    })?;
-                for (look, found) in looks.iter().zip(found) {
-                    if pts.last().is_some_and(|&p| p >= look.pts) {
+                let found = searched.search(looks, last).map_err(|e| Error::Detect {
+                    path: source.into(),
+                    source: e,
+                })?;
+                for frame in found {
+                    if pts.last().is_some_and(|&p| p >= frame.pts) {
                         return Err(failed(StreamError::Failed(
                             "has pictures whose times run backwards; convert it first".into(),
                         )));
                     }
-                    seen += found
-                        .as_ref()
-                        .map_or(0, |f| f.iter().filter(|s| s.sure()).count());
-                    pts.push(look.pts);
-                    tracker.push(base.seconds(look.pts), look.motion(), found);
+                    seen += frame.sure();
+                    pts.push(frame.pts);
+                    frame.tell(&mut tracker, base.seconds(frame.pts), false);
                 }
                 go_on(progress)?;
                 progress.frames(source, Pass::Search, pts.len(), total, seen);
@@ -293,6 +290,9 @@ impl Shop<'_> {
         })
     }
 }
+
+/// Pictures that are searched at a time, with those between them: 3 MB each at most.
+const BATCH: usize = 24;
 
 /// How long a last frame is believed to be held, in seconds.
 const LONGEST_HELD: f64 = 3600.0;

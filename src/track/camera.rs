@@ -23,6 +23,13 @@ const COARSE: u32 = 120;
 const FINE: u32 = 480;
 /// How far is searched in the coarse copy, as a share of its width: a tenth of the picture.
 const REACH: f32 = 0.1;
+/// The same where nothing near fits: a blow against the camera. No further, as there half of the picture has nothing to
+/// compare it with.
+const FAR: f32 = 0.35;
+/// Mean capped difference above which nothing near fits.
+const POOR: f32 = 7.0;
+/// What is further away must be so much better: 1 is no better.
+const BETTER: f32 = 0.75;
 /// A difference of two grey values counts at most this much.
 const CAP: u8 = 48;
 /// Mean capped difference above which two frames have nothing in common. Shakes, blurs and noise
@@ -46,8 +53,14 @@ impl Camera {
         let coarse = shrunk(&fine, COARSE);
         let scale = grey.width() as f32 / fine.width() as f32;
         let motion = self.last.as_ref().map(|(was_fine, was_coarse)| {
-            let reach = (coarse.width() as f32 * REACH).ceil() as i32;
-            let ((x, y), best) = search(was_coarse, &coarse, (0, 0), reach, 1);
+            let reach = |share: f32| (coarse.width() as f32 * share).ceil() as i32;
+            let near = search(was_coarse, &coarse, (0, 0), reach(REACH), 1);
+            let ((x, y), best) = if near.1 > POOR {
+                let far = search(was_coarse, &coarse, (0, 0), reach(FAR), 2);
+                if far.1 < BETTER * near.1 { far } else { near }
+            } else {
+                near
+            };
             let ratio = fine.width() as f32 / coarse.width() as f32;
             let start = (
                 (x as f32 * ratio).round() as i32,

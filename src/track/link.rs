@@ -3,9 +3,11 @@
 //! Forwards first: each frame's sightings are given to the chains whose expected place they
 //! overlap most, sure ones before faint ones; sure ones that are left begin chains. Then each
 //! chain is followed backwards through faint sightings that nobody took, as a face that turns
-//! towards the camera was there before it was clear.
+//! towards the camera was there before it was clear. What was seen in windows only, between two frames that were searched
+//! all over, comes last: it leads a chain on that ends at one of the two, or stands alone, and takes no chain from
+//! where the two see it.
 
-use super::{Moment, Options};
+use super::{Moment, Options, Sighting};
 use crate::geometry::Rect;
 
 /// A sighting of a chain.
@@ -19,6 +21,17 @@ pub struct Knot {
     pub score: f32,
 }
 
+impl Knot {
+    fn of(sighting: &Sighting, frame: usize, moment: &Moment) -> Self {
+        let (dx, dy) = moment.shift;
+        Self {
+            frame,
+            rect: sighting.rect.moved(-dx, -dy),
+            score: sighting.score,
+        }
+    }
+}
+
 /// The sightings of one face.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Chain {
@@ -28,11 +41,6 @@ pub struct Chain {
 
 /// How much of the measured speed counts: a box jitters more than a face moves.
 const SPEED: f32 = 0.6;
-
-/// Moves a rectangle.
-pub(super) fn moved(r: &Rect, dx: f32, dy: f32) -> Rect {
-    Rect::new(r.x1 + dx, r.y1 + dy, r.x2 + dx, r.y2 + dy)
-}
 
 fn centre(r: &Rect) -> (f32, f32) {
     ((r.x1 + r.x2) / 2.0, (r.y1 + r.y2) / 2.0)
@@ -52,8 +60,7 @@ fn expected(near: &Rect, near_time: f64, far: Option<(&Rect, f64)>, time: f64) -
     let ahead = (time - near_time) as f32 / between;
     // Far ahead nobody knows: at most its own size.
     let reach = |v: f32, side: f32| (v * ahead * SPEED).clamp(-side, side);
-    moved(
-        near,
+    near.moved(
         reach(b.0 - a.0, near.width()),
         reach(b.1 - a.1, near.height()),
     )
@@ -83,7 +90,7 @@ pub fn link(moments: &[Moment], options: &Options) -> Vec<Chain> {
     let mut open: Vec<Open> = Vec::new();
     let mut done: Vec<Chain> = Vec::new();
     for (frame, moment) in moments.iter().enumerate() {
-        let Some(sightings) = &moment.sightings else {
+        let Some(sightings) = moment.all_over() else {
             continue;
         };
         open.retain_mut(|o| {
@@ -97,11 +104,7 @@ pub fn link(moments: &[Moment], options: &Options) -> Vec<Chain> {
         });
         let knots: Vec<Knot> = sightings
             .iter()
-            .map(|s| Knot {
-                frame,
-                rect: moved(&s.rect, -moment.shift.0, -moment.shift.1),
-                score: s.score,
-            })
+            .map(|s| Knot::of(s, frame, moment))
             .collect();
         let places: Vec<Rect> = open
             .iter()
@@ -142,11 +145,86 @@ pub fn link(moments: &[Moment], options: &Options) -> Vec<Chain> {
         }
     }
     done.extend(open.into_iter().map(|o| o.chain));
-    done.sort_by_key(|c| c.knots.first().map_or(0, |k| k.frame));
+    let first = |c: &Chain| c.knots.first().map_or(0, |k| k.frame);
+    done.sort_by_key(first);
     for chain in &mut done {
         back(chain, moments, &mut taken, options);
     }
+    for chain in &mut done {
+        lead(chain, true, moments, &mut taken, options);
+        lead(chain, false, moments, &mut taken, options);
+    }
+    for (frame, moment) in moments.iter().enumerate().filter(|(_, m)| m.glimpse) {
+        let seen = moment.sightings.iter().flatten().enumerate();
+        for (_, sighting) in seen.filter(|(i, _)| !taken[frame][*i]) {
+            let knots = vec![Knot::of(sighting, frame, moment)];
+            done.push(Chain { knots });
+        }
+    }
+    done.sort_by_key(first);
     done
+}
+
+/// Of the sightings that nobody took the one that overlaps `place` most, and its number.
+fn best(
+    frame: usize,
+    moment: &Moment,
+    taken: &[bool],
+    place: &Rect,
+    options: &Options,
+) -> Option<(usize, Knot)> {
+    let sightings = moment.sightings.iter().flatten().enumerate();
+    sightings
+        .filter(|(i, _)| !taken[*i])
+        .map(|(i, s)| (i, Knot::of(s, frame, moment)))
+        .map(|(i, k)| (overlap(&k.rect, place), i, k))
+        .filter(|(o, ..)| *o >= options.overlap)
+        .max_by(|a, b| a.0.total_cmp(&b.0))
+        .map(|(_, i, k)| (i, k))
+}
+
+/// Leads a chain on through what was seen in windows, up to the next frame that was searched all over: `late`r than its last
+/// sighting, or earlier than its first.
+fn lead(
+    chain: &mut Chain,
+    late: bool,
+    moments: &[Moment],
+    taken: &mut [Vec<bool>],
+    options: &Options,
+) {
+    let knots = &chain.knots;
+    let (near, far) = if late {
+        (knots.last(), knots.iter().nth_back(1))
+    } else {
+        (knots.first(), knots.get(1))
+    };
+    let (Some(mut near), mut far) = (near.copied(), far.copied()) else {
+        return;
+    };
+    let (mut frame, scene) = (near.frame, moments[near.frame].scene);
+    loop {
+        let next = if late {
+            Some(frame + 1)
+        } else {
+            frame.checked_sub(1)
+        };
+        let Some(next) = next.filter(|n| *n < moments.len()) else {
+            return;
+        };
+        let moment = &moments[next];
+        if moment.scene != scene || moment.searched() {
+            return;
+        }
+        frame = next;
+        let before = far.as_ref().map(|k| (&k.rect, moments[k.frame].time));
+        let place = expected(&near.rect, moments[near.frame].time, before, moment.time);
+        if let Some((i, knot)) = best(frame, moment, &taken[frame], &place, options) {
+            taken[frame][i] = true;
+            (near, far) = (knot, Some(near));
+            let at = if late { chain.knots.len() } else { 0 };
+            chain.knots.insert(at, knot);
+        }
+    }
 }
 
 fn forward(chain: &Chain, moments: &[Moment], time: f64) -> Rect {
@@ -176,9 +254,9 @@ fn back(chain: &mut Chain, moments: &[Moment], taken: &mut [Vec<bool>], options:
         {
             break;
         }
-        let Some(sightings) = &moment.sightings else {
+        if !moment.searched() {
             continue;
-        };
+        }
         let far = match earlier.len() {
             0 => chain.knots.get(1).copied(),
             1 => Some(first),
@@ -190,24 +268,8 @@ fn back(chain: &mut Chain, moments: &[Moment], taken: &mut [Vec<bool>], options:
             far.as_ref().map(|k| (&k.rect, moments[k.frame].time)),
             moment.time,
         );
-        let best = sightings
-            .iter()
-            .enumerate()
-            .filter(|(i, _)| !taken[frame][*i])
-            .map(|(i, s)| {
-                (
-                    i,
-                    Knot {
-                        frame,
-                        rect: moved(&s.rect, -moment.shift.0, -moment.shift.1),
-                        score: s.score,
-                    },
-                )
-            })
-            .map(|(i, k)| (overlap(&k.rect, &place), i, k))
-            .filter(|(o, _, _)| *o >= options.overlap)
-            .max_by(|a, b| a.0.total_cmp(&b.0));
-        if let Some((_, i, knot)) = best {
+        let best = best(frame, moment, &taken[frame], &place, options);
+        if let Some((i, knot)) = best {
             taken[frame][i] = true;
             earlier.push(knot);
         }

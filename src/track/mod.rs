@@ -72,6 +72,26 @@ pub struct Moment {
     pub scene: u32,
     /// What was found, if it was searched.
     pub sightings: Option<Vec<Sighting>>,
+    /// Only windows around some faces were searched.
+    pub glimpse: bool,
+}
+
+impl Moment {
+    /// Whether the whole picture was searched.
+    #[must_use]
+    pub const fn searched(&self) -> bool {
+        self.all_over().is_some()
+    }
+
+    /// What was found, if the whole picture was searched.
+    #[must_use]
+    pub const fn all_over(&self) -> Option<&Vec<Sighting>> {
+        if self.glimpse {
+            None
+        } else {
+            self.sightings.as_ref()
+        }
+    }
 }
 
 /// One box in one frame.
@@ -125,6 +145,22 @@ impl Tracker {
 
     /// The next frame. `motion`: since the one before, `None` for the first.
     pub fn push(&mut self, time: f64, motion: Option<Motion>, sightings: Option<Vec<Sighting>>) {
+        self.add(time, motion, sightings, false);
+    }
+
+    /// The next frame, of which only windows around some faces were searched: it tells where these are, and
+    /// of nobody that he is not there.
+    pub fn push_glimpse(&mut self, time: f64, motion: Option<Motion>, sightings: Vec<Sighting>) {
+        self.add(time, motion, Some(sightings), true);
+    }
+
+    fn add(
+        &mut self,
+        time: f64,
+        motion: Option<Motion>,
+        sightings: Option<Vec<Sighting>>,
+        glimpse: bool,
+    ) {
         let (shift, scene) = match (self.moments.last(), motion) {
             (Some(last), Some(m)) if !m.cut => {
                 ((last.shift.0 + m.dx, last.shift.1 + m.dy), last.scene)
@@ -137,6 +173,7 @@ impl Tracker {
             shift,
             scene,
             sightings,
+            glimpse,
         });
     }
 
@@ -150,7 +187,7 @@ impl Tracker {
     fn weigh_few(&mut self) {
         // Of each scene: looks, the first one's time and the last one's.
         let mut looks: HashMap<u32, (usize, f64, f64)> = HashMap::new();
-        for m in self.moments.iter().filter(|m| m.sightings.is_some()) {
+        for m in self.moments.iter().filter(|m| m.searched()) {
             let (count, _, last) = looks.entry(m.scene).or_insert((0, m.time, m.time));
             *count += 1;
             *last = m.time;

@@ -2,7 +2,7 @@
 
 use super::{
     Moment, Options,
-    link::{Chain, Knot, moved},
+    link::{Chain, Knot},
 };
 use crate::geometry::Rect;
 
@@ -25,6 +25,8 @@ pub struct Tracks {
     spans: Vec<(usize, usize)>,
     /// By the chain that begins with it: from where it may have come.
     leaps: Vec<(usize, Chain)>,
+    /// By chain: how fast it ran at its first and at its last sighting, in pixels a second, if it did.
+    runs: Vec<[Option<(f32, f32)>; 2]>,
     size: (u32, u32),
     options: Options,
     searched: Vec<bool>,
@@ -45,17 +47,19 @@ impl Tracks {
         size: (u32, u32),
         options: Options,
     ) -> Self {
-        let searched = moments.iter().map(|m| m.sightings.is_some()).collect();
+        let searched = moments.iter().map(Moment::searched).collect();
         for moment in &mut moments {
             moment.sightings = None;
         }
         let spans = chains.iter().map(|c| span(c, &moments, &options)).collect();
         let leaps = leaps(&chains, &moments);
+        let runs = runs(&chains, &leaps, &moments);
         Self {
             moments,
             chains,
             spans,
-            leaps,
+            leaps: leaps.into_iter().map(|l| (l.to, l.chain)).collect(),
+            runs,
             size,
             options,
             searched,
@@ -103,6 +107,7 @@ impl Tracks {
                 shift: (0.0, 0.0),
                 scene: 0,
                 sightings: None,
+                glimpse: false,
             })
             .collect();
         let chains: Vec<Chain> = given
@@ -132,6 +137,7 @@ impl Tracks {
             chains,
             spans,
             leaps: Vec::new(),
+            runs: Vec::new(),
             size,
             options,
             searched: vec![false; times.len()],
@@ -172,6 +178,9 @@ impl Tracks {
             }
             let with_camera = self.place(chain, frame, |_| moment.shift);
             cover(with_camera);
+            if let Some(run) = self.run(index, frame, &with_camera.0) {
+                cover((run, 0.0));
+            }
             if self.given || with_camera.1 > 0.0 || self.away(chain, frame) > self.options.still {
                 continue;
             }
@@ -195,6 +204,21 @@ impl Tracks {
         covered
     }
 
+    /// Where a chain is before its first and behind its last sighting if it went on as fast as it ran, where that is
+    /// elsewhere than where it `stood`.
+    fn run(&self, index: usize, frame: usize, stood: &Rect) -> Option<Rect> {
+        let (chain, [before, behind]) = (self.chains.get(index)?, self.runs.get(index)?);
+        let (first, last) = (chain.knots.first()?, chain.knots.last()?);
+        let (knot, (vx, vy)) = match frame {
+            f if f < first.frame => (first, (*before)?),
+            f if f > last.frame => (last, (*behind)?),
+            _ => return None,
+        };
+        let ahead = (self.moments[frame].time - self.moments[knot.frame].time) as f32;
+        let run = stood.moved(vx * ahead, vy * ahead);
+        (apart(&run, stood) > APART * stood.height()).then_some(run)
+    }
+
     /// Seconds to the nearest sighting of a chain, 0 between two of them.
     fn away(&self, chain: &Chain, frame: usize) -> f32 {
         let time = self.moments[frame].time;
@@ -214,7 +238,7 @@ impl Tracks {
         let knots = &chain.knots;
         let rect_of = |k: &Knot| {
             let (dx, dy) = shift(k);
-            moved(&k.rect, dx, dy)
+            k.rect.moved(dx, dy)
         };
         let next = knots.partition_point(|k| k.frame < frame);
         if let Some(knot) = knots.get(next).filter(|k| k.frame == frame) {
@@ -279,7 +303,13 @@ fn span(chain: &Chain, moments: &[Moment], options: &Options) -> (usize, usize) 
     let (Some(first), Some(last)) = (chain.knots.first(), chain.knots.last()) else {
         return (0, 0);
     };
-    let hold = f64::from(options.hold);
+    // What was seen in windows only is where others lead; it is not held for itself.
+    let glimpsed = chain.knots.iter().all(|k| moments[k.frame].glimpse);
+    let hold = if glimpsed {
+        0.0
+    } else {
+        f64::from(options.hold)
+    };
     let (begin, end) = (
         moments[first.frame].time - hold,
         moments[last.frame].time + hold,
@@ -330,33 +360,101 @@ const LEAP: f64 = 0.25;
 /// Longest leap, in widths of the face.
 const WIDTHS: f32 = 3.0;
 
+/// From the last sighting of one chain to the first of another, which may be the same person.
+struct Leap {
+    from: usize,
+    to: usize,
+    /// With these two knots.
+    chain: Chain,
+}
+
 /// Where a chain may be the one that ended a look ago, of somebody who ran too far to be followed: what lies between is
-/// covered too. Each is one with two knots, by the number of the chain that it leads to. Both chains are held as if
-/// there were none, as it may be another person.
-fn leaps(chains: &[Chain], moments: &[Moment]) -> Vec<(usize, Chain)> {
-    let mut ends: Vec<&Knot> = chains.iter().filter_map(|c| c.knots.last()).collect();
-    ends.sort_by_key(|k| k.frame);
+/// covered too. Both chains are held as if there were none, as it may be another person.
+fn leaps(chains: &[Chain], moments: &[Moment]) -> Vec<Leap> {
+    let ends = chains.iter().enumerate();
+    let mut ends: Vec<(usize, &Knot)> = ends
+        .filter_map(|(i, c)| Some((i, c.knots.last()?)))
+        .collect();
+    ends.sort_by_key(|(_, k)| k.frame);
     let mut found = Vec::new();
     for (index, chain) in chains.iter().enumerate() {
         let Some(to) = chain.knots.first() else {
             continue;
         };
         let (time, scene) = (moments[to.frame].time, moments[to.frame].scene);
-        let before = ends.partition_point(|k| k.frame < to.frame);
+        let before = ends.partition_point(|(_, k)| k.frame < to.frame);
         let near = ends[..before]
             .iter()
             .rev()
-            .take_while(|k| time - moments[k.frame].time <= LEAP)
-            .filter(|k| moments[k.frame].scene == scene)
-            .map(|k| (distance(&k.rect, &to.rect), *k))
+            .take_while(|(_, k)| time - moments[k.frame].time <= LEAP)
+            .filter(|(_, k)| moments[k.frame].scene == scene)
+            .map(|end| (distance(&end.1.rect, &to.rect), end))
             .filter(|(d, _)| *d <= WIDTHS * to.rect.width())
             .min_by(|a, b| a.0.total_cmp(&b.0));
-        if let Some((_, from)) = near {
-            let knots = vec![*from, *to];
-            found.push((index, Chain { knots }));
+        if let Some((_, &(from, knot))) = near {
+            let knots = vec![*knot, *to];
+            found.push(Leap {
+                from,
+                to: index,
+                chain: Chain { knots },
+            });
         }
     }
     found
+}
+
+/// A speed is taken over so many seconds, if there are sightings so far apart; over at most [`LONG`].
+const SHORT: f64 = 0.06;
+/// What was seen so long before says nothing of the speed any more.
+const LONG: f64 = 0.4;
+/// Slower than so many of its widths a second nobody runs: boxes jitter, and a cover that stands still is wide enough for
+/// a look or two.
+const FAST: f32 = 4.0;
+
+/// How fast each chain ran at its first and its last sighting: from its own sightings, or from those of a chain that a leap
+/// joins to it.
+fn runs(chains: &[Chain], leaps: &[Leap], moments: &[Moment]) -> Vec<[Option<(f32, f32)>; 2]> {
+    let mut runs: Vec<[Option<(f32, f32)>; 2]> = chains
+        .iter()
+        .map(|c| {
+            let first = speed(c.knots.iter(), moments);
+            [first, speed(c.knots.iter().rev(), moments)]
+        })
+        .collect();
+    for leap in leaps {
+        let leapt = speed(leap.chain.knots.iter(), moments);
+        if chains[leap.from].knots.len() == 1 {
+            runs[leap.from][0] = runs[leap.from][0].or(leapt);
+        }
+        if chains[leap.to].knots.len() == 1 {
+            runs[leap.to][1] = runs[leap.to][1].or(leapt);
+        }
+    }
+    runs
+}
+
+/// Pixels a second at the first of some sightings, if that is fast for a face of its size.
+fn speed<'a>(mut knots: impl Iterator<Item = &'a Knot>, moments: &[Moment]) -> Option<(f32, f32)> {
+    let at = |k: &Knot| moments[k.frame].time;
+    let near = knots.next()?;
+    let mut far = None;
+    for knot in knots {
+        let apart = (at(knot) - at(near)).abs();
+        if apart > LONG {
+            break;
+        }
+        far = Some(knot);
+        if apart >= SHORT {
+            break;
+        }
+    }
+    let far = far?;
+    let seconds = (at(near) - at(far)) as f32;
+    let of = |a: f32, b: f32, c: f32, d: f32| (a + b - c - d) / 2.0 / seconds;
+    let (n, f) = (&near.rect, &far.rect);
+    let (x, y) = (of(n.x1, n.x2, f.x1, f.x2), of(n.y1, n.y2, f.y1, f.y2));
+    let fast = seconds.abs() > 1e-6 && x.hypot(y) >= FAST * near.rect.width();
+    fast.then_some((x, y))
 }
 
 /// Between the centres of two boxes of about the same size; infinite between others.

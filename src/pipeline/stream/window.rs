@@ -4,9 +4,9 @@ use std::collections::{HashMap, VecDeque};
 
 use crate::{
     geometry::Rect,
-    pipeline::{follow::following, moving::numbered},
+    pipeline::{follow::following, looks::Seen, moving::numbered},
     planes::Planes,
-    track::{self, Covered, Motion, Sighting, Tracker, Tracks},
+    track::{self, Covered, Sighting, Tracker, Tracks},
 };
 
 /// Seconds of pictures that are handed on at a time: faces are linked anew for each.
@@ -22,8 +22,7 @@ pub(super) fn ahead(options: &track::Options) -> f64 {
 /// One picture as the tracker knows it.
 pub(super) struct Moment {
     pub(super) time: f64,
-    pub(super) motion: Option<Motion>,
-    pub(super) found: Option<Vec<Sighting>>,
+    pub(super) frame: Seen,
 }
 
 /// The pictures that wait, and what is known before and behind them.
@@ -84,8 +83,7 @@ impl Window {
     pub(super) fn link(&self) -> Tracks {
         let mut tracker = Tracker::new(self.options, self.size);
         for (i, m) in self.moments.iter().enumerate() {
-            let motion = m.motion.filter(|_| i > 0);
-            tracker.push(m.time, motion, m.found.clone());
+            m.frame.tell(&mut tracker, m.time, i == 0);
         }
         tracker.finish()
     }
@@ -129,15 +127,15 @@ impl Window {
         }
         // What was covered stays so: its sightings are sure ones from now on. Faint ones that led
         // nowhere can't be covered any more.
-        let moment = &mut self.moments[place];
-        let searched = moment.found.is_some();
-        if searched {
+        let frame = &mut self.moments[place].frame;
+        let searched = frame.searched();
+        if frame.any() {
             let sure = seen.iter().filter(|c| c.score > 0.0).map(|c| Sighting {
                 rect: c.rect,
                 score: c.score,
                 strength: 2.0,
             });
-            moment.found = Some(sure.collect());
+            frame.replace(sure.collect());
         }
         self.told.push_back((self.next, numbered(&seen)));
         self.next += 1;
