@@ -29,30 +29,32 @@ DETECTOR = {
     "member_sha256": "09189deaaf8646c5c51a68447e3c744ea1e211798155d4728c20507b9f5aefbc",
     "options": [],
 }
-RUNTIME_VERSION = "1.32.0"
+# The last one without telemetry: from 1.29 on it writes a database about each run into the user's cache folder, and sends it
+# to its makers. `strings` on the library must not find OneCollector.
+RUNTIME_VERSION = "1.28.0"
 # System and machine: the wheel's platform, its SHA-256, the library in it, the library's name here.
 RUNTIMES = {
     ("Linux", "x86_64"): (
         "manylinux_2_28_x86_64",
-        "5a34fc4dfeb5a7b4a74c95dcba1e773d722abda720b474edf1b0c419dc6d163d",
+        "a166b78ee04f3a37fa1ef82034b6a3ce96d9684e582d4d30b296de83e9998bb5",
         "onnxruntime/capi/libonnxruntime.so." + RUNTIME_VERSION,
         "libonnxruntime.so",
     ),
     ("Linux", "aarch64"): (
         "manylinux_2_28_aarch64",
-        "2303372a85299b6757b0e11e1cbf13e410ddf7e10c37f4b37e99d1c90e7daf7c",
+        "8d66f9ceb29909c70839e4e4fb3435c7b490050d8f162bd5f3aba4ca01ee517f",
         "onnxruntime/capi/libonnxruntime.so." + RUNTIME_VERSION,
         "libonnxruntime.so",
     ),
     ("Darwin", "arm64"): (
         "macosx_14_0_arm64",
-        "366b9e53d07812cc5c92822cecf7563b76a8a0f32ba3bb8dd232a206ac3bcb6c",
+        "f5c5daabd28aad610f83fdcf32acec8fb57e6adc6c6a39fe2a3c755db957b410",
         "onnxruntime/capi/libonnxruntime." + RUNTIME_VERSION + ".dylib",
         "libonnxruntime.dylib",
     ),
     ("Windows", "AMD64"): (
         "win_amd64",
-        "d7e0c45cc5f456ad7805e6dd256a7662736cda9c2fd17becae194eb3c2f6df72",
+        "0d650aeee29368414367b65529e90afe4bf1bab76254789063b8b2f7ea3013c8",
         "onnxruntime/capi/onnxruntime.dll",
         "onnxruntime.dll",
     ),

@@ -16,6 +16,12 @@ pub struct Rect {
     pub y2: f32,
 }
 
+impl std::fmt::Display for Rect {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{},{} to {},{}", self.x1, self.y1, self.x2, self.y2)
+    }
+}
+
 impl Rect {
     /// A rectangle from its corners, in pixels.
     #[must_use]

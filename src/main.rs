@@ -3,6 +3,7 @@
 mod cli;
 
 fn main() -> std::process::ExitCode {
+    no_telemetry();
     // Children that decode are this program too, and end here.
     let launcher = match unface::pipeline::enter_cage() {
         Ok(launcher) => launcher,
@@ -14,4 +15,12 @@ fn main() -> std::process::ExitCode {
         Ok(code) => code.into(),
         Err(_) => cli::broken().into(),
     }
+}
+
+/// ONNX Runtime from 1.29 on writes into the user's cache folder when and where each run was, and sends it to its makers; it
+/// asks this variable alone before it begins. `scripts/setup.py` fetches an older one, but a system may have its own.
+#[allow(unsafe_code)]
+fn no_telemetry() {
+    // SAFETY: first in `main`, where no other thread is that might read the environment.
+    unsafe { std::env::set_var(unface::detect::session::NO_TELEMETRY, "1") };
 }

@@ -248,6 +248,16 @@ pub(super) fn few_calls() -> bool {
     ) && apply(allowed, SeccompAction::Allow, SeccompAction::KillProcess)
 }
 
+/// No network for this process, its threads and its children: no socket but between processes of this machine, as far as the
+/// kernel can.
+pub(super) fn offline() {
+    let mut rules = any(&[libc::SYS_io_uring_setup]);
+    let other = (0, Op::Ne, libc::AF_UNIX as u64);
+    only(&mut rules, libc::SYS_socket, other);
+    let refused = SeccompAction::Errno(libc::EACCES as u32);
+    let _ = apply(rules, refused, SeccompAction::Allow);
+}
+
 /// No network, no other process, nothing of the kernel's rarer doors; for a program whose calls
 /// nobody can list. Gives whether that holds.
 pub(super) fn no_network() -> bool {

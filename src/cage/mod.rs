@@ -68,6 +68,13 @@ pub fn hold_programs(launcher: Launcher) {
     PROGRAMS.get_or_init(|| launcher);
 }
 
+/// Takes the network from this process, its threads and its children, for good: whatever a library in it may try. To be called
+/// before there are threads. Only Linux can do it, where it has what [`Strength`] calls seccomp.
+pub fn stay_offline() {
+    #[cfg(target_os = "linux")]
+    linux::offline();
+}
+
 /// A command that runs `program`, in the cage where [`hold_programs`] was called.
 ///
 /// # Errors

@@ -37,6 +37,7 @@ impl Exit {
                 | DiscoverError::Suffix(_)
                 | DiscoverError::Contradiction(..)
                 | DiscoverError::NoOutputFolder(_)
+                | DiscoverError::Frames(_)
                 | DiscoverError::StdinTwice,
             ) => Self::Usage,
             Error::Interrupted => Self::Interrupted,

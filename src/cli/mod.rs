@@ -30,8 +30,13 @@ pub fn main(launcher: Launcher) -> Exit {
         Err(answer) => return answer.print(),
     };
     messages::colour(command.colour());
+    // Nothing in this program has a use for it, and a library in it shall have none either. Where the system can't, `cage` says so.
+    if command.offline() {
+        unface::cage::stay_offline();
+    }
     let stop = Arc::new(AtomicUsize::new(0));
     on_interrupt(Arc::clone(&stop));
+    bear_limits();
     match run(command, stop, launcher) {
         Ok(exit) => exit,
         Err(refusal) => {
@@ -164,11 +169,27 @@ fn on_interrupt(stop: Arc<AtomicUsize>) {
             messages::line("stopping; press again to stop at once");
         } else {
             unface::write::remove_all();
-            std::process::exit(Exit::Interrupted.code());
+            end(Exit::Interrupted.code());
         }
     };
     // Without a handler Ctrl-C ends the program at once, which leaves nothing partial either.
     let _ = ctrlc::set_handler(handler);
+}
+
+/// Ends the program at once. ONNX Runtime's own end would take from workers what they are using.
+fn end(code: i32) -> ! {
+    #[cfg(unix)]
+    signal_hook::low_level::exit(code);
+    #[cfg(not(unix))]
+    std::process::exit(code)
+}
+
+/// A file that grows over the limit of the system is that file's failure: without this the system ends the program.
+fn bear_limits() {
+    #[cfg(unix)]
+    {
+        let _ = signal_hook::flag::register(signal_hook::consts::SIGXFSZ, Arc::default());
+    }
 }
 
 /// JSON lines for a picture or a video's frames that were searched.

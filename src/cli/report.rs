@@ -4,6 +4,7 @@ use std::{
     ffi::OsString,
     fs::OpenOptions,
     io::{self, Write},
+    path::Path,
 };
 
 /// A report that is not begun yet.
@@ -33,6 +34,10 @@ impl Report {
         }
         #[cfg(unix)]
         std::os::unix::fs::OpenOptionsExt::mode(&mut how, 0o600);
+        // Its folder may be that of the outputs, which is not there yet.
+        if let Some(folder) = Path::new(&self.target).parent() {
+            std::fs::create_dir_all(folder)?;
+        }
         let file = how.open(&self.target)?;
         #[cfg(unix)]
         if file.metadata()?.is_file() {

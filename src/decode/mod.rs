@@ -21,6 +21,7 @@ mod ifd;
 mod jpeg;
 mod orientation;
 mod png;
+mod raw_profile;
 mod sniff;
 mod tiff;
 mod webp;
@@ -92,6 +93,15 @@ impl Options {
     }
 }
 
+/// What to do with a kind of file that is not read.
+fn instead(kind: &str) -> &'static str {
+    if kind.contains("video") || kind.contains("animation") {
+        "make an MP4 of it first, as with `ffmpeg -i IN OUT.mp4`"
+    } else {
+        "convert it to JPEG or PNG first"
+    }
+}
+
 /// Something of the input that the output will not hold.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Dropped {
@@ -131,7 +141,7 @@ pub enum DecodeError {
     #[error("is no picture; name photos")]
     NotMedia,
     /// A kind that is not read.
-    #[error("is {0}, which unface does not read; convert it to JPEG or PNG first")]
+    #[error("is {kind}, which unface does not read; {}", instead(.0), kind = .0)]
     Unsupported(String),
     /// ffmpeg is missing.
     #[error(

@@ -49,6 +49,12 @@ impl Gathered {
         }
     }
 
+    /// Notes an EXIF block whose orientation few programs obey.
+    pub(super) fn rarely(&mut self, block: &[u8], whole: u64) {
+        self.told(block, whole);
+        self.xmp.extend(super::exif::read(block).orientations);
+    }
+
     /// Notes an orientation.
     pub(super) fn orientation(&mut self, value: u16) {
         self.exif.push(value);

@@ -3,7 +3,7 @@
 use image::{DynamicImage, ImageBuffer};
 use png::{BitDepth, ColorType, Transformations};
 
-use super::{DecodeError, MAX_ICC, Options, Stored, colour, orientation::Gathered};
+use super::{DecodeError, MAX_ICC, Options, Stored, colour, orientation::Gathered, raw_profile};
 
 const SIGNATURE: usize = 8;
 
@@ -236,8 +236,7 @@ fn ancillary(chunks: &mut Chunks, kind: &[u8; 4], body: &[u8]) -> Result<(), Dec
     let whole = body.len() as u64 + 12;
     match kind {
         b"eXIf" => gathered.exif(body.strip_prefix(b"Exif\0\0").unwrap_or(body), whole),
-        b"iTXt" if body.starts_with(b"XML:com.adobe.xmp\0") => gathered.xmp(body, whole),
-        b"tEXt" | b"zTXt" | b"iTXt" => gathered.drop("text", whole),
+        b"tEXt" | b"zTXt" | b"iTXt" => raw_profile::text(gathered, kind, body, whole),
         b"tIME" => gathered.drop("time", whole),
         b"cICP" => {
             gathered.drop("colours as numbers", whole);

@@ -29,6 +29,12 @@ const LIBRARY: &str = "libonnxruntime.dylib";
 #[cfg(not(any(windows, target_os = "macos")))]
 const LIBRARY: &str = "libonnxruntime.so";
 
+/// The variable that must be `1` before ONNX Runtime is loaded: from 1.29 on it keeps a record of each run in the user's cache
+/// folder and sends it to its makers, and nothing else stops that.
+pub const NO_TELEMETRY: &str = "ORT_DISABLE_TELEMETRY";
+/// The first minor version of ONNX Runtime 1 that does so.
+const TELLS: u32 = 29;
+
 /// A loaded ONNX Runtime.
 #[derive(Clone)]
 pub struct Runtime {
@@ -52,7 +58,8 @@ impl Runtime {
     /// system's loader.
     ///
     /// # Errors
-    /// [`DetectError::Runtime`] with how to get the library when there is none that fits.
+    /// [`DetectError::Runtime`] with how to get the library when there is none that fits, and for one that would report
+    /// to its makers, unless [`NO_TELEMETRY`] is set.
     pub fn load(chosen: Option<&Path>, folders: &[PathBuf]) -> Result<Self, DetectError> {
         let by_variable = env::var_os("ORT_DYLIB_PATH")
             .filter(|v| !v.is_empty())
@@ -81,6 +88,14 @@ impl Runtime {
     }
 
     fn open(path: PathBuf) -> Result<Self, String> {
+        if env::var_os(NO_TELEMETRY).is_none_or(|v| v != "1")
+            && version(&path).is_none_or(|v| tells(&v))
+        {
+            let shown = crate::ShownPath(path);
+            return Err(format!(
+                "{shown}: is not known to be a version that keeps from reporting to its makers; set {NO_TELEMETRY}=1 before the program starts"
+            ));
+        }
         let environment = ort::init_from(&path)
             .map_err(|e| e.to_string())?
             .with_telemetry(false)
@@ -99,21 +114,7 @@ impl Runtime {
     /// that its symbols have.
     #[must_use]
     pub fn version(&self) -> Option<String> {
-        let digits = |text: &str| {
-            let from = text.find(|c: char| c.is_ascii_digit())?;
-            let end = text[from..]
-                .find(|c: char| !c.is_ascii_digit() && c != '.')
-                .map_or(text.len(), |i| from + i);
-            let version = text[from..end].trim_matches('.');
-            version.contains('.').then(|| version.to_owned())
-        };
-        let path = fs::canonicalize(&self.path).ok()?;
-        let by_name = path.file_name().and_then(|n| digits(n.to_str()?));
-        by_name.or_else(|| {
-            let bytes = fs::read(&path).ok()?;
-            let at = bytes.windows(6).position(|w| w == b"VERS_1")?;
-            digits(std::str::from_utf8(bytes.get(at..at + 16)?.split(|&b| b == 0).next()?).ok()?)
-        })
+        version(&self.path)
     }
 
     /// What the library says of its build.
@@ -121,6 +122,31 @@ impl Runtime {
     pub fn build_info(&self) -> &'static str {
         ort::info()
     }
+}
+
+/// Whether a version of the library reports to its makers.
+fn tells(version: &str) -> bool {
+    let mut parts = version.split('.').map(|p| p.parse().unwrap_or(u32::MAX));
+    (parts.next(), parts.next().unwrap_or(u32::MAX)) >= (Some(1), TELLS)
+}
+
+/// The version of a library.
+fn version(path: &Path) -> Option<String> {
+    let digits = |text: &str| {
+        let from = text.find(|c: char| c.is_ascii_digit())?;
+        let end = text[from..]
+            .find(|c: char| !c.is_ascii_digit() && c != '.')
+            .map_or(text.len(), |i| from + i);
+        let version = text[from..end].trim_matches('.');
+        version.contains('.').then(|| version.to_owned())
+    };
+    let path = fs::canonicalize(path).ok()?;
+    let by_name = path.file_name().and_then(|n| digits(n.to_str()?));
+    by_name.or_else(|| {
+        let bytes = fs::read(&path).ok()?;
+        let at = bytes.windows(6).position(|w| w == b"VERS_1")?;
+        digits(std::str::from_utf8(bytes.get(at..at + 16)?.split(|&b| b == 0).next()?).ok()?)
+    })
 }
 
 fn candidates(folders: &[PathBuf]) -> Vec<PathBuf> {

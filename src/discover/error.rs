@@ -14,7 +14,7 @@ pub enum DiscoverError {
     SeveralIntoOne,
     /// `-o FILE` with a suffix that is no format.
     #[error(
-        "{0}: its suffix names no format; use .jpg, .png, .webp, .tif, .bmp, .gif or .avif, or end it with / for a folder"
+        "{0}: its suffix names no format; use .jpg, .png, .webp, .tif, .bmp, .gif or .avif, for videos .mp4, .webm or .y4m, or end it with / for a folder"
     )]
     Suffix(ShownPath),
     /// An output of an earlier run was named.
@@ -62,6 +62,11 @@ pub enum DiscoverError {
     /// A sequence must be a folder.
     #[error("{0}: is no folder; --sequence takes folders of numbered frames, leave it out")]
     NoFolder(ShownPath),
+    /// Frames go into a folder.
+    #[error(
+        "{0}: is the name of a file, and --sequence writes frames into a folder; name one with -o FOLDER"
+    )]
+    Frames(ShownPath),
     /// The system gave no random numbers.
     #[error("the system gives no random numbers ({0}); use --names keep")]
     Random(String),

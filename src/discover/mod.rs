@@ -204,7 +204,8 @@ pub fn plan(
             if !request.skip_existing {
                 return Err(DiscoverError::Exists(path.as_path().into()));
             }
-            job.skip = true;
+            // Anything else under that name is no output.
+            job.skip = fs::metadata(path).is_ok_and(|m| m.is_file());
         }
     }
     let clips = plan.jobs.iter().filter_map(|j| j.clip.as_deref());
@@ -282,6 +283,9 @@ fn target(request: &Request) -> Result<Target, DiscoverError> {
         || request.list
         || request.inputs.len() > 1
         || request.inputs.iter().any(|i| i.is_dir());
+    if request.sequence && Format::from_path(&path).is_some() && !path.is_dir() {
+        return Err(DiscoverError::Frames(path.as_path().into()));
+    }
     if folder {
         // Without a separator at its end, with which the system would see no file.
         let bare = path.components().as_path();

@@ -18,6 +18,14 @@ pub(super) fn is_own_output(path: &Path) -> bool {
     })
 }
 
+/// Whether a folder's name is one that this program gives to frames (`*.unface`).
+pub(super) fn is_own_folder(path: &Path) -> bool {
+    path.file_name().is_some_and(|name| {
+        let name = name.as_encoded_bytes();
+        name.len() > OWN_MARK.len() && name.ends_with(OWN_MARK.as_bytes())
+    })
+}
+
 /// A listed path as it stands below the output folder: relative ones keep their folders, others
 /// could lead out of it.
 pub(super) fn kept_folders(path: &Path) -> PathBuf {

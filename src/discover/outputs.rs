@@ -8,7 +8,7 @@ use std::{
 
 use super::{
     DiscoverError, Entry, Job, OWN_MARK, Output, Request, Source, Target, name, output,
-    place::{Key, Places, identity},
+    place::{Key, Places, identity, standard_input},
 };
 use crate::format::Format;
 
@@ -103,7 +103,7 @@ pub(super) fn guard(
         .filter(|job| job.named || job.format.is_some())
         .filter_map(|job| match &job.source {
             Source::File(path) => identity(path),
-            Source::Stdin => None,
+            Source::Stdin => standard_input(),
         })
         .collect();
     let reads: Vec<Which> = request.reads.iter().map(|p| Which::of(p, places)).collect();

@@ -72,9 +72,28 @@ fn below(mut folder: Key, name: &OsStr) -> Key {
 /// Equal for paths to one file that is there, also through links and in other cases of letters.
 #[cfg(unix)]
 pub(super) fn identity(path: &Path) -> Option<Key> {
+    Some(told(&fs::metadata(path).ok()?))
+}
+
+#[cfg(unix)]
+fn told(found: &fs::Metadata) -> Key {
     use std::os::unix::fs::MetadataExt;
-    let found = fs::metadata(path).ok()?;
-    Some(format!("{}:{}", found.dev(), found.ino()).into_bytes())
+    format!("{}:{}", found.dev(), found.ino()).into_bytes()
+}
+
+/// The file that standard input is read from, if it is one.
+#[cfg(unix)]
+pub(super) fn standard_input() -> Option<Key> {
+    use std::os::fd::AsFd;
+    let copy = std::io::stdin().as_fd().try_clone_to_owned().ok()?;
+    let found = fs::File::from(copy).metadata().ok()?;
+    found.is_file().then(|| told(&found))
+}
+
+/// The file that standard input is read from; only systems of the Unix family tell.
+#[cfg(not(unix))]
+pub(super) const fn standard_input() -> Option<Key> {
+    None
 }
 
 /// Equal for paths to one file that is there, also through links and in other cases of letters.

@@ -26,10 +26,12 @@ pub(super) fn folder(
         .filter_entry(move |entry| {
             // The output folder may lie inside; its content must never be taken as input.
             let is_dir = entry.file_type().is_some_and(|t| t.is_dir());
-            !(is_dir
-                && outputs
-                    .as_ref()
-                    .is_some_and(|o| std::fs::canonicalize(entry.path()).is_ok_and(|p| p == *o)))
+            let own = is_dir && entry.depth() > 0 && name::is_own_folder(entry.path());
+            let target = || {
+                let whole = std::fs::canonicalize(entry.path()).ok();
+                is_dir && outputs.is_some() && whole == outputs
+            };
+            !own && !target()
         })
         .build();
     for entry in walk {

@@ -154,6 +154,7 @@ impl Programs {
             "json",
             "-show_format",
             "-show_streams",
+            "-show_chapters",
             "-i",
         ]));
         args.push(reading.input.address(0));

@@ -118,6 +118,31 @@ impl Turn {
     }
 }
 
+/// What a container tells of the whole video that the output will not hold: title, place, device, chapters.
+fn told(all: &Value) -> Vec<String> {
+    // What kind of container it is, and how long.
+    const PLAIN: [&str; 4] = [
+        "major_brand",
+        "minor_version",
+        "compatible_brands",
+        "duration",
+    ];
+    let tags = all["format"]["tags"].as_object().into_iter().flatten();
+    let mut told: Vec<String> = tags
+        .map(|(key, _)| key.to_lowercase().escape_debug().to_string())
+        .filter(|key| !PLAIN.contains(&key.as_str()))
+        .map(|key| format!("tag {key}"))
+        .take(MOST_TOLD)
+        .collect();
+    if all["chapters"].as_array().is_some_and(|c| !c.is_empty()) {
+        told.push("chapters".into());
+    }
+    told
+}
+
+/// Most tags of a container that are named.
+const MOST_TOLD: usize = 32;
+
 fn bad(what: &str) -> StreamError {
     StreamError::Failed(format!("{what}; convert it with another program first"))
 }
@@ -177,6 +202,7 @@ impl Probe {
                 }
             }
         }
+        others.extend(told(&all));
         let video = match videos[..] {
             [] => return Err(bad("holds sound or data but no pictures")),
             [one] => video_of(one, start)?,

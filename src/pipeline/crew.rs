@@ -133,6 +133,10 @@ fn need(job: &Job, settings: &Settings<'_>) -> u64 {
     let Source::File(path) = &job.source else {
         return 0;
     };
+    // What a pipe gives once is for who reads it.
+    if !std::fs::metadata(path).is_ok_and(|m| m.is_file()) {
+        return 0;
+    }
     let mut head = Vec::new();
     // The frame header of a JPEG stands behind its metadata.
     const FAR: u64 = 1 << 18;

@@ -223,13 +223,16 @@ pub fn run(settings: &Settings<'_>, progress: &dyn Progress) -> Result<Summary, 
         (jobs, unreadable) = (plan.jobs, plan.failed);
     }
     let shop = Shop::new(settings, stdin, limit);
+    let report = settings.request.report.as_deref();
+    let lines = report.map_or_else(|| "standard output".into(), Path::to_path_buf);
     for (path, source) in unreadable {
-        tell(&mut summary, progress, &Outcome::unreadable(path, source))?;
+        let outcome = Outcome::unreadable(path, source);
+        tell(&mut summary, progress, &outcome, &lines)?;
     }
     let mut told = Ok(());
     let work = |job: (usize, &Job)| shop.work(job, progress);
     let mut sink = |outcome| {
-        told = tell(&mut summary, progress, &outcome);
+        told = tell(&mut summary, progress, &outcome, &lines);
         told.is_ok() && !summary.closed
     };
     let stop = || progress.stop();
@@ -281,19 +284,23 @@ fn shuffle<T>(items: &mut [T]) -> Result<(), Error> {
     Ok(())
 }
 
-fn tell(summary: &mut Summary, progress: &dyn Progress, outcome: &Outcome) -> Result<(), Error> {
+/// Counts an outcome and hands it on; `lines` is where that writes, if it does.
+fn tell(
+    summary: &mut Summary,
+    progress: &dyn Progress,
+    outcome: &Outcome,
+    lines: &Path,
+) -> Result<(), Error> {
     summary.count(outcome);
-    progress.finished(outcome).map_err(|source| {
-        let closed = source.kind() == io::ErrorKind::BrokenPipe;
-        let source = if closed {
-            crate::write::WriteError::Closed
-        } else {
-            source.into()
-        };
-        Error::Write {
-            path: Path::new("the report").into(),
-            source,
-        }
+    progress.finished(outcome).map_err(|source| Error::Write {
+        path: lines.into(),
+        source: match source.kind() {
+            io::ErrorKind::BrokenPipe => crate::write::WriteError::Closed,
+            _ => crate::write::WriteError::Io {
+                source,
+                advice: "let the lines go elsewhere, or free some space",
+            },
+        },
     })
 }
 

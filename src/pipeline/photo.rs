@@ -82,7 +82,9 @@ impl Shop<'_> {
             Err(Error::Decode {
                 source: DecodeError::NotMedia | DecodeError::Empty,
                 ..
-            }) if !job.named => self.outcome(job, Status::PassedOver, Seen::default()),
+            }) if !job.named && job.format.is_none() => {
+                self.outcome(job, Status::PassedOver, Seen::default())
+            }
             Err(error) => {
                 let mut outcome = self.outcome(job, Status::Failed, seen);
                 outcome.fail(error);

@@ -50,7 +50,7 @@ pub struct Options {
 #[non_exhaustive]
 pub enum RedactError {
     /// A box with coordinates that are no numbers: leaving it out would expose somebody.
-    #[error("a box to cover has coordinates that are no numbers ({0:?}); correct it")]
+    #[error("a box to cover has coordinates that are no numbers ({0}); correct it")]
     NotFinite(Rect),
     /// A place that a person named has no pixel in the picture: covering nothing would expose somebody.
     #[error(

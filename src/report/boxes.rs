@@ -214,6 +214,8 @@ impl Boxes {
     /// With the first line that is not as it should be.
     pub fn parse(text: &str) -> Result<Self, BoxesError> {
         let mut boxes = Self::default();
+        // Editors of some systems put it before a text.
+        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
         for (index, line) in text
             .lines()
             .enumerate()
@@ -236,7 +238,7 @@ impl Boxes {
                 .iter()
                 .find(|f| !f.rect.is_finite() || f.rect.is_empty())
             {
-                return Err(wrong(format!("a box that covers nothing: {:?}", bad.rect)));
+                return Err(wrong(format!("a box that covers nothing: {}", bad.rect)));
             }
             let key = read.path_hex.unwrap_or(read.path);
             if let Some(frame) = read.frame {

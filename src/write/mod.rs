@@ -27,6 +27,9 @@ pub enum WriteError<E: std::error::Error + 'static> {
     /// The name belongs to something that is no file.
     #[error("is no ordinary file; give another name, or use -o - for a pipe")]
     NotAFile,
+    /// Where a folder must be, there is a file.
+    #[error("lies in what is a file and no folder; choose another -o")]
+    NoFolder,
     /// The system's complaint.
     #[error("can't be written ({source}); {advice}")]
     Io {
@@ -117,8 +120,15 @@ fn begin<E: std::error::Error + 'static>(
     overwrite: bool,
 ) -> Result<temporary::Temporary, WriteError<E>> {
     let folder = folder_of(path);
-    std::fs::create_dir_all(&folder)?;
+    std::fs::create_dir_all(&folder).map_err(|source| match source.kind() {
+        io::ErrorKind::AlreadyExists | io::ErrorKind::NotADirectory => WriteError::NoFolder,
+        _ => source.into(),
+    })?;
     match std::fs::symlink_metadata(path) {
+        // The system's own links, as `/dev/stdout`, and those to what is no file.
+        Ok(meta) if meta.is_symlink() && (system(&folder) || !leads_to_file(path)) => {
+            return Err(WriteError::NotAFile);
+        }
         Ok(meta) if meta.is_dir() || !(meta.is_file() || meta.is_symlink()) => {
             return Err(WriteError::NotAFile);
         }
@@ -126,6 +136,17 @@ fn begin<E: std::error::Error + 'static>(
         _ => {}
     }
     Ok(temporary::Temporary::create(&folder, overwrite)?)
+}
+
+/// Whether a folder is one of those in which the system shows itself.
+fn system(folder: &Path) -> bool {
+    let whole = std::fs::canonicalize(folder);
+    whole.is_ok_and(|f| ["/dev", "/proc", "/sys"].iter().any(|s| f.starts_with(s)))
+}
+
+/// Whether a link leads to a file, or nowhere.
+fn leads_to_file(link: &Path) -> bool {
+    std::fs::metadata(link).map_or(true, |m| m.is_file())
 }
 
 /// Writes `bytes` to standard output, whole, once `check` has passed them.
