@@ -608,3 +608,36 @@ fn pictures_that_change_their_size_were_left_out_where_damage_is_allowed() {
     let args = ["in.ts", "-o", "out.mp4", "--allow-damaged"];
     refused(dir.path(), &args, "changes the size of its pictures midway");
 }
+
+#[test]
+fn an_edit_list_with_another_speed_was_passed_over() {
+    if !ffmpeg() {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let args = [
+        "-f",
+        "lavfi",
+        "-i",
+        "testsrc=s=64x48:r=5:d=2",
+        "-pix_fmt",
+        "yuv420p",
+    ];
+    let clip = render(dir.path(), "a.mp4", &args);
+    let mut bytes = fs::read(&clip).unwrap();
+    let list = bytes.windows(4).position(|w| w == b"elst").unwrap();
+    // Behind the name: version and flags, how many, and of the first its length, its begin and its speed.
+    let speed = &mut bytes[list + 20..list + 24];
+    assert_eq!(speed, [0, 1, 0, 0]);
+    for other in [[0, 0, 0x80, 0], [0, 0, 0, 0], [0, 2, 0, 0]] {
+        bytes[list + 20..list + 24].copy_from_slice(&other);
+        fs::write(&clip, &bytes).unwrap();
+        let out = unface(dir.path(), &["a.mp4", "-o", "o.mp4"]);
+        code(&out, 1);
+        assert!(
+            text(&out.stderr).contains("other speeds"),
+            "{}",
+            text(&out.stderr)
+        );
+    }
+}

@@ -4,6 +4,7 @@
 //! covering. Both times the same frames must come with the same times, or the video is refused.
 
 mod cut;
+mod edits;
 mod layout;
 mod pass;
 
@@ -80,6 +81,11 @@ impl Clip {
                 return Err(damaged(StreamError::Failed(fault.into())));
             }
             faults.note(fault);
+        }
+        if demuxer == "mov" && edits::other_speeds(input.file()) {
+            return Err(StreamError::Failed(
+                "is to be played at other speeds than it was recorded, by its edit list; save it as a new video with the program that you play it with".into(),
+            ));
         }
         let probe = Probe::parse(&json)?;
         let video = &probe.video;
