@@ -231,7 +231,7 @@ fn open_session(runtime: &Runtime, bytes: &[u8]) -> ort::Result<Session> {
         .with_inter_threads(1)?
         .with_intra_op_spinning(false)?
         .with_inter_op_spinning(false)?
-        .with_optimization_level(GraphOptimizationLevel::Level3)?
+        .with_optimization_level(GraphOptimizationLevel::All)?
         // Pictures differ in size; a pattern is kept for each size otherwise.
         .with_memory_pattern(false)?
         .commit_from_memory(bytes)
