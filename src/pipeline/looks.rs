@@ -82,10 +82,10 @@ type Waiting = (Look, Option<Vec<Sighting>>);
 /// Searches frames in the order of time.
 pub(super) struct Looks<'a> {
     search: Option<Search<'a>>,
-    /// The last frame that was searched, and those behind it.
+    /// The last two frames that were searched, and those behind the first of them.
     waiting: Vec<Waiting>,
-    /// Whether the first of these was given away.
-    told: bool,
+    /// So many of these were given away.
+    told: usize,
 }
 
 /// How one frame is searched.
@@ -117,7 +117,7 @@ impl<'a> Looks<'a> {
         Self {
             search,
             waiting: Vec::new(),
-            told: false,
+            told: 0,
         }
     }
 
@@ -147,19 +147,15 @@ impl<'a> Looks<'a> {
             })
             .collect::<Result<_, _>>()?;
         self.waiting.extend(looks.into_iter().zip(found));
-        let mut glimpses = search.glimpses(&self.waiting)?;
-        let last = self.waiting.iter().rposition(|(look, _)| look.due);
-        // The last one that was searched stays, for what comes behind it.
-        let (keep, known) = match last {
-            _ if over => (self.waiting.len(), self.waiting.len()),
-            Some(last) => (last, last + 1),
-            None => (0, 0),
+        let mut glimpses = search.glimpses(&self.waiting, self.told)?;
+        let mut due = self.waiting.iter().map(|(look, _)| look.due);
+        let known = if over {
+            self.waiting.len()
+        } else {
+            due.rposition(|due| due).map_or(0, |last| last + 1)
         };
         let mut given = Vec::new();
-        for (i, (look, found)) in self.waiting.iter().enumerate().take(known) {
-            if i == 0 && self.told {
-                continue;
-            }
+        for (i, (look, found)) in self.waiting.iter().enumerate().take(known).skip(self.told) {
             let glimpse = glimpses.remove(&i);
             given.push(Seen {
                 pts: look.pts,
@@ -168,7 +164,11 @@ impl<'a> Looks<'a> {
                 sightings: found.clone().or(glimpse),
             });
         }
-        self.told |= known > 0;
+        // The one before the last is for what stood still until there.
+        let earlier = self.waiting[..known.saturating_sub(1)].iter();
+        let keep = earlier.rev().position(|(look, _)| look.due);
+        let keep = keep.map_or(0, |back| known - 2 - back);
+        self.told = known - keep;
         self.waiting.drain(..keep);
         Ok(given)
     }
@@ -185,14 +185,24 @@ impl Search<'_> {
         Ok(self.sightings(&faces))
     }
 
-    /// Sightings in windows of the frames that are not searched all over, by their places in `frames`.
-    fn glimpses(&self, frames: &[Waiting]) -> Result<HashMap<usize, Vec<Sighting>>, DetectError> {
+    /// Sightings in windows of the frames that are not searched all over, by their places in `frames`; not in the first `told`,
+    /// which have been looked into.
+    fn glimpses(
+        &self,
+        frames: &[Waiting],
+        told: usize,
+    ) -> Result<HashMap<usize, Vec<Sighting>>, DetectError> {
         let due: Vec<usize> = (0..frames.len()).filter(|&i| frames[i].0.due).collect();
         let mut gaps: HashMap<usize, Gap> = HashMap::new();
-        for pair in due.windows(2) {
+        for (i, pair) in due.windows(2).enumerate() {
             let (from, to) = (pair[0], pair[1]);
-            let between = gaps_of(&frames[from..=to]).into_iter().enumerate();
-            gaps.extend(between.map(|(i, gap)| (from + 1 + i, gap)));
+            if to < told {
+                continue;
+            }
+            let before = i.checked_sub(1).map(|b| &frames[due[b]..=from]);
+            let behind = due.get(i + 2).map(|&b| &frames[to..=b]);
+            let between = gaps_of(&frames[from..=to], before, behind).into_iter();
+            gaps.extend(between.enumerate().map(|(i, gap)| (from + 1 + i, gap)));
         }
         let mut parts: Vec<(usize, &Frame, Rect)> = Vec::new();
         for (&index, gap) in &gaps {
@@ -236,37 +246,68 @@ impl Gap {
     }
 }
 
-/// What is known of each frame between the first and the last of some; nothing if nobody is lost there.
-fn gaps_of(frames: &[Waiting]) -> Vec<Gap> {
-    let last = frames.len() - 1;
-    // How far the camera has moved the content since the first frame.
+/// How far the camera has moved the content since the first of some frames; `None` across a cut.
+fn shifts(frames: &[Waiting]) -> Option<Vec<(f32, f32)>> {
     let mut shifts = vec![(0.0, 0.0)];
     for (look, _) in &frames[1..] {
-        match (look.motion, shifts.last()) {
-            (Some(m), Some((x, y))) if !m.cut => shifts.push((x + m.dx, y + m.dy)),
-            _ => return Vec::new(),
-        }
+        let motion = look.motion.filter(|m| !m.cut)?;
+        let (x, y) = shifts[shifts.len() - 1];
+        shifts.push((x + motion.dx, y + motion.dy));
     }
-    let (dx, dy) = shifts[last];
-    let (Some(first_seen), Some(last_seen)) = (&frames[0].1, &frames[last].1) else {
+    Some(shifts)
+}
+
+fn near(a: &Rect, b: &Rect) -> bool {
+    a.inflate(1.5).iou(&b.inflate(1.5)) >= NEAR
+}
+
+/// Whether a face of the last of some frames was near there in the first.
+fn stood(rect: &Rect, frames: &[Waiting]) -> bool {
+    let Some(&(dx, dy)) = shifts(frames).as_ref().and_then(|s| s.last()) else {
+        return false;
+    };
+    let mut seen = frames[0].1.iter().flatten();
+    seen.any(|s| near(&s.rect.moved(dx, dy), rect))
+}
+
+/// Whether a face of the first of some frames will be near there in the last.
+fn stands(rect: &Rect, frames: &[Waiting]) -> bool {
+    let Some(&(dx, dy)) = shifts(frames).as_ref().and_then(|s| s.last()) else {
+        return false;
+    };
+    let mut seen = frames[frames.len() - 1].1.iter().flatten();
+    seen.any(|s| near(&s.rect, &rect.moved(dx, dy)))
+}
+
+/// What is known of each frame between the first and the last of some; nothing if nobody is lost there. Who stood still `before`
+/// or does so `behind` turned away or was hidden: the cover there is held.
+fn gaps_of(frames: &[Waiting], before: Option<&[Waiting]>, behind: Option<&[Waiting]>) -> Vec<Gap> {
+    let last = frames.len() - 1;
+    let (Some(shifts), Some(first_seen), Some(last_seen)) =
+        (shifts(frames), &frames[0].1, &frames[last].1)
+    else {
         return Vec::new();
     };
-    // All in places of the first frame.
-    let last_seen: Vec<(Rect, bool)> = last_seen
-        .iter()
-        .map(|s| (s.rect.moved(-dx, -dy), s.sure()))
-        .collect();
-    let near = |a: &Rect, b: &Rect| a.inflate(1.5).iou(&b.inflate(1.5)) >= NEAR;
+    let (dx, dy) = shifts[last];
+    // In places of the first frame.
+    let then = |s: &Sighting| s.rect.moved(-dx, -dy);
     let (mut lost, mut known) = (Vec::new(), Vec::new());
     for seen in first_seen {
-        match last_seen.iter().find(|(r, _)| near(&seen.rect, r)) {
-            Some((then, _)) => known.push((seen.rect, *then)),
-            None if seen.sure() => lost.push(seen.rect),
+        let again = last_seen.iter().map(then).find(|r| near(&seen.rect, r));
+        let still = || before.is_some_and(|b| stood(&seen.rect, b));
+        match again {
+            Some(then) => known.push((seen.rect, then)),
+            None if seen.sure() && !still() => lost.push(seen.rect),
             None => {}
         }
     }
-    let come = |r: &&(Rect, bool)| r.1 && !first_seen.iter().any(|s| near(&s.rect, &r.0));
-    lost.extend(last_seen.iter().filter(come).map(|(r, _)| *r));
+    for seen in last_seen.iter().filter(|s| s.sure()) {
+        let place = then(seen);
+        let still = || behind.is_some_and(|b| stands(&seen.rect, b));
+        if !first_seen.iter().any(|s| near(&s.rect, &place)) && !still() {
+            lost.push(place);
+        }
+    }
     if lost.is_empty() {
         return Vec::new();
     }

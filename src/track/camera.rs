@@ -19,6 +19,8 @@ pub struct Motion {
 
 /// Width of the coarse copy, in pixels.
 const COARSE: u32 = 120;
+/// Width of the copy in which a blow is searched for, in pixels.
+const TINY: u32 = 40;
 /// Width of the fine copy, in pixels.
 const FINE: u32 = 480;
 /// How far is searched in the coarse copy, as a share of its width: a tenth of the picture.
@@ -56,7 +58,7 @@ impl Camera {
             let reach = |share: f32| (coarse.width() as f32 * share).ceil() as i32;
             let near = search(was_coarse, &coarse, (0, 0), reach(REACH), 1);
             let ((x, y), best) = if near.1 > POOR {
-                let far = search(was_coarse, &coarse, (0, 0), reach(FAR), 2);
+                let far = far(was_coarse, &coarse);
                 if far.1 < BETTER * near.1 { far } else { near }
             } else {
                 near
@@ -77,6 +79,15 @@ impl Camera {
         self.last = Some((fine, coarse));
         motion
     }
+}
+
+/// The shift between two coarse copies, however far, and its difference: from copies that are coarser still.
+fn far(was: &GrayImage, is: &GrayImage) -> ((i32, i32), f32) {
+    let (was_small, small) = (shrunk(was, TINY), shrunk(is, TINY));
+    let reach = (small.width() as f32 * FAR).ceil() as i32;
+    let ((x, y), _) = search(&was_small, &small, (0, 0), reach, 1);
+    let ratio = (is.width() / small.width().max(1)) as i32;
+    search(was, is, (x * ratio, y * ratio), ratio, 1)
 }
 
 /// Averages down to about this width; smaller pictures stay as they are.
