@@ -180,7 +180,7 @@ fn what_was_seen_in_a_window_took_no_cover_from_a_face_that_two_looks_agree_on()
         match i {
             0 | 3 | 6 => tracker.push(time, motion, Some(vec![seen(100.0, 2.0)])),
             // Something else, near enough to be taken for it.
-            4 => tracker.push_glimpse(time, motion, vec![seen(135.0, 0.7)]),
+            4 => tracker.push_glimpse(time, motion, vec![seen(135.0, 1.2)]),
             _ => tracker.push(time, motion, None),
         }
     }

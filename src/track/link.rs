@@ -4,7 +4,7 @@
 //! overlap most, sure ones before faint ones; sure ones that are left begin chains. Then each
 //! chain is followed backwards through faint sightings that nobody took, as a face that turns
 //! towards the camera was there before it was clear. What was seen in windows only, between two frames that were searched
-//! all over, comes last: it leads a chain on that ends at one of the two, or stands alone, and takes no chain from
+//! all over, comes last: it leads a chain on that ends at one of the two, or, if it is sure, stands alone, and takes no chain from
 //! where the two see it.
 
 use super::{Moment, Options, Sighting};
@@ -156,7 +156,7 @@ pub fn link(moments: &[Moment], options: &Options) -> Vec<Chain> {
     }
     for (frame, moment) in moments.iter().enumerate().filter(|(_, m)| m.glimpse) {
         let seen = moment.sightings.iter().flatten().enumerate();
-        for (_, sighting) in seen.filter(|(i, _)| !taken[frame][*i]) {
+        for (_, sighting) in seen.filter(|(i, s)| s.sure() && !taken[frame][*i]) {
             let knots = vec![Knot::of(sighting, frame, moment)];
             done.push(Chain { knots });
         }

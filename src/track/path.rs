@@ -215,6 +215,9 @@ impl Tracks {
             _ => return None,
         };
         let ahead = (self.moments[frame].time - self.moments[knot.frame].time) as f32;
+        if ahead.abs() > FURTHER {
+            return None;
+        }
         let run = stood.moved(vx * ahead, vy * ahead);
         (apart(&run, stood) > APART * stood.height()).then_some(run)
     }
@@ -407,6 +410,8 @@ fn leaps(chains: &[Chain], moments: &[Moment]) -> Vec<Leap> {
 const SHORT: f64 = 0.06;
 /// What was seen so long before says nothing of the speed any more.
 const LONG: f64 = 0.4;
+/// For so many seconds somebody goes on as fast as he ran: further ahead it is a guess, and covers what nobody comes to.
+const FURTHER: f32 = 0.35;
 /// Slower than so many of its widths a second nobody runs: boxes jitter, and a cover that stands still is wide enough for
 /// a look or two.
 const FAST: f32 = 4.0;
