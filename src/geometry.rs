@@ -59,6 +59,12 @@ impl Rect {
         self.x1.is_finite() && self.y1.is_finite() && self.x2.is_finite() && self.y2.is_finite()
     }
 
+    /// Its centre.
+    #[must_use]
+    pub fn centre(&self) -> (f32, f32) {
+        ((self.x1 + self.x2) / 2.0, (self.y1 + self.y2) / 2.0)
+    }
+
     /// `dx` pixels further to the right and `dy` further down.
     #[must_use]
     pub fn moved(&self, dx: f32, dy: f32) -> Self {

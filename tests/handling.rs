@@ -10,6 +10,7 @@ use std::{
     time::Duration,
 };
 
+use miniz_oxide::deflate::compress_to_vec_zlib as zlib;
 use tempfile::TempDir;
 use unface::{
     decode,
@@ -18,8 +19,10 @@ use unface::{
     report::{Boxes, Status},
 };
 
+mod png_chunk;
 mod program;
-use program::{code, ffmpeg, names, samples, text, unface};
+use png_chunk::chunk;
+use program::{code, ffmpeg, names, samples, says, text, unface};
 
 /// Copies of a sample, and boxes for them, so that nothing needs to be searched.
 fn photos(paths: &[&str]) -> TempDir {
@@ -33,6 +36,15 @@ fn photos(paths: &[&str]) -> TempDir {
     }
     fs::write(dir.path().join("boxes"), boxes).unwrap();
     dir
+}
+
+/// Runs a line of shell in a folder.
+fn shell(dir: &Path, line: &str) -> Output {
+    Command::new("bash")
+        .current_dir(dir)
+        .args(["-c", line])
+        .output()
+        .unwrap()
 }
 
 fn piped(dir: &Path, from: &str, args: &[&str]) -> Output {
@@ -131,11 +143,7 @@ fn a_folder_or_a_dangling_link_passed_for_a_finished_output() {
     let args = ["in", "-o", "out", "--skip-existing", "--boxes", "boxes"];
     let out = unface(dir.path(), &args);
     code(&out, 1);
-    assert!(
-        text(&out.stderr).contains("2 failed"),
-        "{}",
-        text(&out.stderr)
-    );
+    says(&out, "2 failed");
     assert!(dir.path().join("out/c.jpg").is_file());
 }
 
@@ -147,11 +155,7 @@ fn a_link_to_a_pipe_or_of_the_system_was_replaced_by_a_picture() {
     let args = ["a.jpg", "-o", "o.jpg", "--overwrite", "--boxes", "boxes"];
     let out = unface(dir.path(), &args);
     code(&out, 1);
-    assert!(
-        text(&out.stderr).contains("no ordinary file"),
-        "{}",
-        text(&out.stderr)
-    );
+    says(&out, "no ordinary file");
     assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
 }
 
@@ -166,11 +170,7 @@ fn a_limit_on_the_size_of_files_ended_the_run_without_a_word() {
     let boxes = fs::read_to_string(dir.path().join("boxes")).unwrap();
     let further = boxes.replace("a.jpg", "b.jpg");
     fs::write(dir.path().join("boxes2"), boxes + &further).unwrap();
-    let out = Command::new("bash")
-        .current_dir(dir.path())
-        .args(["-c", &run])
-        .output()
-        .unwrap();
+    let out = shell(dir.path(), &run);
     code(&out, 1);
     assert!(text(&out.stderr).contains("in/b.jpg") || text(&out.stderr).contains("out/b.jpg"));
     assert_eq!(names(&dir.path().join("out")), ["a.jpg"]);
@@ -183,18 +183,10 @@ fn a_pipe_with_a_name_was_read_twice() {
         "cat a.jpg | {} /dev/stdin -o o.jpg --cover 1,1,9,9",
         env!("CARGO_BIN_EXE_unface")
     );
-    let out = Command::new("bash")
-        .current_dir(dir.path())
-        .args(["-c", &run])
-        .output()
-        .unwrap();
+    let out = shell(dir.path(), &run);
     // What it is shows only when it is read, and its output has no name until then.
     code(&out, 1);
-    assert!(
-        text(&out.stderr).contains("use - for a pipe"),
-        "{}",
-        text(&out.stderr)
-    );
+    says(&out, "use - for a pipe");
 }
 
 #[test]
@@ -218,11 +210,7 @@ fn a_file_in_the_place_of_a_folder_was_called_an_output_that_exists() {
 fn detect_advised_an_option_that_it_does_not_have() {
     let dir = photos(&["a.jpg"]);
     let run = format!("{} detect a.jpg > /dev/full", env!("CARGO_BIN_EXE_unface"));
-    let out = Command::new("bash")
-        .current_dir(dir.path())
-        .args(["-c", &run])
-        .output()
-        .unwrap();
+    let out = shell(dir.path(), &run);
     code(&out, 1);
     let said = text(&out.stderr);
     assert!(
@@ -263,6 +251,10 @@ fn frames_went_into_a_folder_with_the_name_of_a_video() {
     let out = unface(dir.path(), &["--sequence", "fr", "-o", "x.mp4"]);
     code(&out, 2);
     assert!(!dir.path().join("x.mp4").exists());
+    // Named as a folder it is one.
+    let out = unface(dir.path(), &["--sequence", "fr", "-o", "x.mp4/"]);
+    code(&out, 0);
+    assert_eq!(names(&dir.path().join("x.mp4")), ["1.jpg"]);
 }
 
 #[test]
@@ -293,33 +285,9 @@ fn with_chunk(kind: &[u8; 4], body: &[u8]) -> Vec<u8> {
     let mut writer = encoder.write_header().unwrap();
     writer.write_image_data(&[90; 64 * 48]).unwrap();
     writer.finish().unwrap();
-    let mut chunk = (body.len() as u32).to_be_bytes().to_vec();
-    chunk.extend(kind);
-    chunk.extend(body);
-    chunk.extend(crc32(&chunk[4..]).to_be_bytes());
     // Behind the signature and the header.
-    png.splice(33..33, chunk);
+    png.splice(33..33, chunk(kind, body));
     png
-}
-
-fn crc32(bytes: &[u8]) -> u32 {
-    let mut crc = !0u32;
-    for &byte in bytes {
-        crc ^= u32::from(byte);
-        for _ in 0..8 {
-            crc = if crc & 1 == 1 {
-                crc >> 1 ^ 0xEDB8_8320
-            } else {
-                crc >> 1
-            };
-        }
-    }
-    !crc
-}
-
-/// Deflate without compression, in a zlib stream.
-fn zlib(bytes: &[u8]) -> Vec<u8> {
-    miniz_oxide::deflate::compress_to_vec_zlib(bytes, 6)
 }
 
 #[test]
@@ -328,9 +296,13 @@ fn orientations_in_compressed_text_of_a_png_were_passed_over() {
     let hex: String = exif.iter().map(|b| format!("{b:02x}")).collect();
     let profile = format!("\nexif\n{:8}\n{hex}\n", exif.len());
     let xmp = br#"<x:xmpmeta><rdf:Description tiff:Orientation="6"/></x:xmpmeta>"#;
-    let zipped = [&b"Raw profile type exif\0\0"[..], &zlib(profile.as_bytes())].concat();
+    let zipped = [
+        &b"Raw profile type exif\0\0"[..],
+        &zlib(profile.as_bytes(), 6),
+    ]
+    .concat();
     let plain = [b"Raw profile type APP1\0", profile.as_bytes()].concat();
-    let packed = [&b"XML:com.adobe.xmp\0\x01\0\0\0"[..], &zlib(xmp)].concat();
+    let packed = [&b"XML:com.adobe.xmp\0\x01\0\0\0"[..], &zlib(xmp, 6)].concat();
     let dir = tempfile::tempdir().unwrap();
     for (kind, body) in [(b"zTXt", zipped), (b"tEXt", plain), (b"iTXt", packed)] {
         fs::write(dir.path().join("a.png"), with_chunk(kind, &body)).unwrap();

@@ -21,6 +21,9 @@ use unface::{
     verify::{LeakKind, check, inspect},
 };
 
+mod png_chunk;
+use png_chunk::chunk;
+
 fn output(pixels: DynamicImage, format: Format) -> Vec<u8> {
     let options = Options {
         effect: Effect::Fill { color: [0; 3] },
@@ -138,27 +141,6 @@ fn every_leak_put_into_a_clean_jpeg_is_flagged() {
             "a thumbnail in the JFIF header"
         );
     }
-}
-
-fn chunk(kind: &[u8; 4], body: &[u8]) -> Vec<u8> {
-    let mut crc = u32::MAX;
-    for &byte in kind.iter().chain(body) {
-        crc ^= u32::from(byte);
-        for _ in 0..8 {
-            crc = if crc & 1 == 1 {
-                crc >> 1 ^ 0xEDB8_8320
-            } else {
-                crc >> 1
-            };
-        }
-    }
-    [
-        &(body.len() as u32).to_be_bytes()[..],
-        kind,
-        body,
-        &(!crc).to_be_bytes(),
-    ]
-    .concat()
 }
 
 /// Chunks of a PNG: kind and body.

@@ -34,9 +34,9 @@ impl Gathered {
 
     /// Notes an EXIF block of a file in which its orientation has no say.
     pub(super) fn told(&mut self, block: &[u8], whole: u64) {
-        let orientations = std::mem::take(&mut self.exif);
+        let known = self.exif.len();
         self.exif(block, whole);
-        self.exif = orientations;
+        self.exif.truncate(known);
     }
 
     /// Notes what a TIFF file, read as an EXIF block, holds; not its orientation.
@@ -51,8 +51,9 @@ impl Gathered {
 
     /// Notes an EXIF block whose orientation few programs obey.
     pub(super) fn rarely(&mut self, block: &[u8], whole: u64) {
-        self.told(block, whole);
-        self.xmp.extend(super::exif::read(block).orientations);
+        let known = self.exif.len();
+        self.exif(block, whole);
+        self.xmp.extend(self.exif.split_off(known));
     }
 
     /// Notes an orientation.

@@ -275,15 +275,16 @@ fn target(request: &Request) -> Result<Target, DiscoverError> {
         return Ok(Target::Stdout);
     }
     let path = PathBuf::from(output);
-    let folder = path.is_dir()
+    let called_folder = path.is_dir()
         || output
             .as_encoded_bytes()
             .last()
-            .is_some_and(|&b| std::path::is_separator(b as char))
+            .is_some_and(|&b| std::path::is_separator(b as char));
+    let folder = called_folder
         || request.list
         || request.inputs.len() > 1
         || request.inputs.iter().any(|i| i.is_dir());
-    if request.sequence && Format::from_path(&path).is_some() && !path.is_dir() {
+    if request.sequence && Format::from_path(&path).is_some() && !called_folder {
         return Err(DiscoverError::Frames(path.as_path().into()));
     }
     if folder {

@@ -134,9 +134,9 @@ fn need(job: &Job, settings: &Settings<'_>) -> u64 {
         return 0;
     };
     // What a pipe gives once is for who reads it.
-    if !std::fs::metadata(path).is_ok_and(|m| m.is_file()) {
+    let Some(meta) = std::fs::metadata(path).ok().filter(|m| m.is_file()) else {
         return 0;
-    }
+    };
     let mut head = Vec::new();
     // The frame header of a JPEG stands behind its metadata.
     const FAR: u64 = 1 << 18;
@@ -147,7 +147,7 @@ fn need(job: &Job, settings: &Settings<'_>) -> u64 {
             .saturating_mul(u64::from(h))
             .saturating_mul(u64::from(bytes)),
         // The directory of a TIFF file may stand at its end; most are hardly compressed.
-        _ => std::fs::metadata(path).map_or(0, |m| m.len().saturating_mul(2)),
+        _ => meta.len().saturating_mul(2),
     };
     // More than this is not decoded.
     pixels

@@ -14,7 +14,7 @@ use crate::{
     face::Face,
     frame::Frame,
     geometry::Rect,
-    track::{Motion, Sighting, Tracker},
+    track::{Motion, Sighting, Tracker, link::overlap},
 };
 
 /// Boxes of a frame that overlap by more than this (IoU) are one face, and it is where its best box is. The
@@ -258,25 +258,22 @@ fn shifts(frames: &[Waiting]) -> Option<Vec<(f32, f32)>> {
 }
 
 fn near(a: &Rect, b: &Rect) -> bool {
-    a.inflate(1.5).iou(&b.inflate(1.5)) >= NEAR
+    overlap(a, b) >= NEAR
 }
 
-/// Whether a face of the last of some frames was near there in the first.
-fn stood(rect: &Rect, frames: &[Waiting]) -> bool {
+/// Whether a face that is seen at one end of some frames is near there at the other: of the last `forwards` in time, of the
+/// first backwards.
+fn still(rect: &Rect, frames: &[Waiting], forwards: bool) -> bool {
     let Some(&(dx, dy)) = shifts(frames).as_ref().and_then(|s| s.last()) else {
         return false;
     };
-    let mut seen = frames[0].1.iter().flatten();
-    seen.any(|s| near(&s.rect.moved(dx, dy), rect))
-}
-
-/// Whether a face of the first of some frames will be near there in the last.
-fn stands(rect: &Rect, frames: &[Waiting]) -> bool {
-    let Some(&(dx, dy)) = shifts(frames).as_ref().and_then(|s| s.last()) else {
-        return false;
+    let (other, place) = if forwards {
+        (frames.len() - 1, rect.moved(dx, dy))
+    } else {
+        (0, rect.moved(-dx, -dy))
     };
-    let mut seen = frames[frames.len() - 1].1.iter().flatten();
-    seen.any(|s| near(&s.rect, &rect.moved(dx, dy)))
+    let mut seen = frames[other].1.iter().flatten();
+    seen.any(|s| near(&s.rect, &place))
 }
 
 /// What is known of each frame between the first and the last of some; nothing if nobody is lost there. Who stood still `before`
@@ -294,7 +291,7 @@ fn gaps_of(frames: &[Waiting], before: Option<&[Waiting]>, behind: Option<&[Wait
     let (mut lost, mut known) = (Vec::new(), Vec::new());
     for seen in first_seen {
         let again = last_seen.iter().map(then).find(|r| near(&seen.rect, r));
-        let still = || before.is_some_and(|b| stood(&seen.rect, b));
+        let still = || before.is_some_and(|b| still(&seen.rect, b, false));
         match again {
             Some(then) => known.push((seen.rect, then)),
             None if seen.sure() && !still() => lost.push(seen.rect),
@@ -303,7 +300,7 @@ fn gaps_of(frames: &[Waiting], before: Option<&[Waiting]>, behind: Option<&[Wait
     }
     for seen in last_seen.iter().filter(|s| s.sure()) {
         let place = then(seen);
-        let still = || behind.is_some_and(|b| stands(&seen.rect, b));
+        let still = || behind.is_some_and(|b| still(&seen.rect, b, true));
         if !first_seen.iter().any(|s| near(&s.rect, &place)) && !still() {
             lost.push(place);
         }
@@ -331,7 +328,7 @@ fn windows(places: &[Rect], (width, height): (u32, u32)) -> Vec<Rect> {
     let picture = Rect::new(0.0, 0.0, width as f32, height as f32);
     let mut windows: Vec<Rect> = Vec::new();
     for place in places {
-        let (x, y) = ((place.x1 + place.x2) / 2.0, (place.y1 + place.y2) / 2.0);
+        let (x, y) = place.centre();
         let half = |side: f32| (WINDOW * side).max(LEAST) / 2.0;
         let (w, h) = (half(place.width()), half(place.height()));
         let mut window = Rect::new(x - w, y - h, x + w, y + h).intersect(&picture);

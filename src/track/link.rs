@@ -42,10 +42,6 @@ pub struct Chain {
 /// How much of the measured speed counts: a box jitters more than a face moves.
 const SPEED: f32 = 0.6;
 
-fn centre(r: &Rect) -> (f32, f32) {
-    ((r.x1 + r.x2) / 2.0, (r.y1 + r.y2) / 2.0)
-}
-
 /// Where a face is expected at `time`, from its two nearest sightings in the direction of travel
 /// (`near` the nearer one), with their times.
 fn expected(near: &Rect, near_time: f64, far: Option<(&Rect, f64)>, time: f64) -> Rect {
@@ -56,7 +52,7 @@ fn expected(near: &Rect, near_time: f64, far: Option<(&Rect, f64)>, time: f64) -
     if between.abs() < 1e-6 {
         return *near;
     }
-    let (a, b) = (centre(far), centre(near));
+    let (a, b) = (far.centre(), near.centre());
     let ahead = (time - near_time) as f32 / between;
     // Far ahead nobody knows: at most its own size.
     let reach = |v: f32, side: f32| (v * ahead * SPEED).clamp(-side, side);
@@ -66,7 +62,8 @@ fn expected(near: &Rect, near_time: f64, far: Option<(&Rect, f64)>, time: f64) -
     )
 }
 
-fn overlap(a: &Rect, b: &Rect) -> f32 {
+/// How much two boxes, enlarged by half, overlap (IoU); 0 for those of very different sizes.
+pub(crate) fn overlap(a: &Rect, b: &Rect) -> f32 {
     // Boxes of very different sizes are different faces, or a part of one.
     let ratio = a.height() / b.height().max(1.0);
     if !(0.4..=2.5).contains(&ratio) {

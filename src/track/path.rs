@@ -455,9 +455,8 @@ fn speed<'a>(mut knots: impl Iterator<Item = &'a Knot>, moments: &[Moment]) -> O
     }
     let far = far?;
     let seconds = (at(near) - at(far)) as f32;
-    let of = |a: f32, b: f32, c: f32, d: f32| (a + b - c - d) / 2.0 / seconds;
-    let (n, f) = (&near.rect, &far.rect);
-    let (x, y) = (of(n.x1, n.x2, f.x1, f.x2), of(n.y1, n.y2, f.y1, f.y2));
+    let (n, f) = (near.rect.centre(), far.rect.centre());
+    let (x, y) = ((n.0 - f.0) / seconds, (n.1 - f.1) / seconds);
     let fast = seconds.abs() > 1e-6 && x.hypot(y) >= FAST * near.rect.width();
     fast.then_some((x, y))
 }

@@ -25,6 +25,14 @@ pub fn code(output: &Output, expected: i32) {
     );
 }
 
+/// That what the program said on standard error holds some words.
+#[allow(dead_code)]
+#[track_caller]
+pub fn says(output: &Output, words: &str) {
+    let said = text(&output.stderr);
+    assert!(said.contains(words), "{said}");
+}
+
 #[allow(dead_code)]
 pub fn names(dir: &Path) -> Vec<String> {
     let mut names: Vec<_> = fs::read_dir(dir)

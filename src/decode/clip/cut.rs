@@ -13,13 +13,7 @@ use std::{
 /// What is wrong with the length of a file, if it can be told. `demuxer`: ffmpeg's name for its
 /// container.
 pub(super) fn cut(file: &File, demuxer: &str) -> Option<&'static str> {
-    let length = file.metadata().ok()?.len();
-    let mut parts = Parts {
-        from: BufReader::new(file),
-        at: 0,
-        length,
-    };
-    parts.from.seek(SeekFrom::Start(0)).ok()?;
+    let mut parts = Parts::of(file).ok()?;
     // What can't be walked is for the decoder to judge.
     let fault = match demuxer {
         "mpegts" => parts.packets(),
@@ -67,13 +61,68 @@ const ASF_DATA: [u8; 4] = [0x36, 0x26, 0xb2, 0x75];
 type Fault = io::Result<Option<&'static str>>;
 
 /// A file, read from part to part.
-struct Parts<'a> {
+pub(super) struct Parts<'a> {
     from: BufReader<&'a File>,
     at: u64,
     length: u64,
 }
 
-impl Parts<'_> {
+/// The head of a box: where it begins, the length that it states first, and its name.
+pub(super) struct Head {
+    start: u64,
+    length: u32,
+    pub(super) name: [u8; 4],
+}
+
+impl<'a> Parts<'a> {
+    pub(super) fn of(file: &'a File) -> io::Result<Self> {
+        let length = file.metadata()?.len();
+        let mut from = BufReader::new(file);
+        from.seek(SeekFrom::Start(0))?;
+        Ok(Self {
+            from,
+            at: 0,
+            length,
+        })
+    }
+
+    /// The head of the next box of an MP4 or MOV file.
+    pub(super) fn head(&mut self) -> io::Result<Head> {
+        let start = self.at;
+        let [a, b, c, d, name @ ..] = self.bytes::<8>()?;
+        Ok(Head {
+            start,
+            length: u32::from_be_bytes([a, b, c, d]),
+            name,
+        })
+    }
+
+    /// Where that box ends; `None`: with the file.
+    pub(super) fn end(&mut self, head: &Head) -> io::Result<Option<u64>> {
+        let length = match head.length {
+            0 => return Ok(None),
+            1 => u64::from_be_bytes(self.bytes()?),
+            length => u64::from(length),
+        };
+        Ok(Some(head.start.saturating_add(length)))
+    }
+
+    /// What is left of a box that ends there, `most` bytes of it.
+    pub(super) fn inside(self, end: Option<u64>, most: u64) -> io::Result<Vec<u8>> {
+        let length = end.unwrap_or(self.length).saturating_sub(self.at);
+        let mut inside = Vec::new();
+        self.from.take(length.min(most)).read_to_end(&mut inside)?;
+        Ok(inside)
+    }
+
+    /// Over the rest of a box; whether there can be another one.
+    pub(super) fn over(&mut self, end: Option<u64>) -> io::Result<bool> {
+        match end {
+            Some(end) if end >= self.at => self.go(end).map(|()| true),
+            _ => Ok(false),
+        }
+    }
+
     fn bytes<const N: usize>(&mut self) -> io::Result<[u8; N]> {
         let mut bytes = [0; N];
         self.from.read_exact(&mut bytes)?;
@@ -116,22 +165,14 @@ impl Parts<'_> {
 
     fn boxes(&mut self) -> Fault {
         while self.left() >= 8 {
-            let start = self.at;
-            let head = self.bytes::<8>()?;
-            let [a, b, c, d, name @ ..] = head;
-            if !BOXES.contains(&&name) {
+            let head = self.head()?;
+            if !BOXES.contains(&&head.name) {
                 return Ok(None);
             }
-            let size = match u64::from(u32::from_be_bytes([a, b, c, d])) {
-                // To the end of the file.
-                0 => return Ok(None),
-                1 => u64::from_be_bytes(self.bytes()?),
-                size => size,
-            };
-            if size < self.at - start {
+            let end = self.end(&head)?;
+            if !self.over(end)? {
                 return Ok(None);
             }
-            self.go(start.saturating_add(size))?;
         }
         Ok(None)
     }

@@ -3,8 +3,10 @@
 
 use std::{
     fs::File,
-    io::{self, BufReader, Read, Seek, SeekFrom},
+    io::{self, Seek, SeekFrom},
 };
+
+use super::cut::Parts;
 
 /// Largest index that is looked into, in bytes.
 const MOST: u64 = 256 << 20;
@@ -16,11 +18,11 @@ pub(super) fn other_speeds(file: &File) -> bool {
     let index = index(file);
     let _ = (&*file).seek(SeekFrom::Start(0));
     index.is_ok_and(|index| {
-        let lists = parts(&index)
+        let lists = boxes(&index)
             .filter(|(name, _)| name == b"trak")
-            .flat_map(|(_, track)| parts(track))
+            .flat_map(|(_, track)| boxes(track))
             .filter(|(name, _)| name == b"edts")
-            .flat_map(|(_, edits)| parts(edits));
+            .flat_map(|(_, edits)| boxes(edits));
         lists
             .filter(|(name, _)| name == b"elst")
             .any(|(_, list)| speeds(list).any(|s| s != USUAL))
@@ -29,28 +31,16 @@ pub(super) fn other_speeds(file: &File) -> bool {
 
 /// The file's `moov` box, without its head; empty if there is none.
 fn index(file: &File) -> io::Result<Vec<u8>> {
-    let mut from = BufReader::new(file);
-    let mut at = from.seek(SeekFrom::Start(0))?;
+    let mut parts = Parts::of(file)?;
     loop {
-        let mut head = [0; 16];
-        from.read_exact(&mut head[..8])?;
-        let (mut size, mut before) = (u64::from(number(&head[..4])), 8);
-        if size == 1 {
-            from.read_exact(&mut head[8..])?;
-            let (high, low) = (number(&head[8..12]), number(&head[12..]));
-            (size, before) = (u64::from(high) << 32 | u64::from(low), 16);
+        let head = parts.head()?;
+        let end = parts.end(&head)?;
+        if head.name == *b"moov" {
+            return parts.inside(end, MOST);
         }
-        if &head[4..8] == b"moov" {
-            let mut index = Vec::new();
-            let inside = size.saturating_sub(before).min(MOST);
-            from.take(inside).read_to_end(&mut index)?;
-            return Ok(index);
-        }
-        if size < before {
+        if !parts.over(end)? {
             return Ok(Vec::new());
         }
-        at = at.saturating_add(size);
-        from.seek(SeekFrom::Start(at))?;
     }
 }
 
@@ -59,7 +49,7 @@ fn number(bytes: &[u8]) -> u32 {
 }
 
 /// The boxes in a box: names and contents.
-fn parts(inside: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
+fn boxes(inside: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
     let mut rest = inside;
     std::iter::from_fn(move || {
         let size = number(rest.get(..4)?) as usize;
