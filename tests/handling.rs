@@ -81,7 +81,8 @@ fn a_second_interrupt_crashed_or_invented_failures() {
         interrupt();
         let out = child.wait_with_output().unwrap();
         code(&out, 130);
-        let said = text(&out.stderr);
+        // A first interrupt that was done with before the second one ends in a line that counts no failures.
+        let said = text(&out.stderr).replace("; 0 failed;", ";");
         assert!(!said.contains("failed"), "{said}");
     }
 }

@@ -190,6 +190,7 @@ fn run(recheck: Option<Recheck>, effect: Effect) -> (Record, DynamicImage, unfac
     let detector = farsighted();
     let mut search = detect::Options::new(Rule::flat(0.5));
     search.layout.halved_from = u32::MAX;
+    search.coarse = None;
     let output = dir.path().join("out.png");
     let settings = Settings {
         cage: None,
@@ -237,9 +238,10 @@ fn frames_that_are_photos_were_searched_at_half_their_size_by_detect_only() {
         fs::write(dir.path().join(name), png(picture.into())).unwrap();
     }
     let detector = farsighted();
-    // Covering leaves the copy of half the size to the second look, which frames don't get.
+    // At their own size only, as frames of a film are searched.
     let mut covering = detect::Options::new(Rule::flat(0.5));
     covering.layout.halved_from = u32::MAX;
+    covering.coarse = None;
     let faces = |sequence: bool, options: detect::Options| {
         let settings = Settings {
             cage: None,

@@ -16,6 +16,7 @@ use unface::{
     detect::{
         Detector,
         again::Looks,
+        coarse::Coarse,
         family::Family,
         manifest,
         model::Model,
@@ -29,7 +30,7 @@ use unface::{
 
 use super::{
     Refusal,
-    args::{Command, Cover, EffectName, Finding, Inputs, Names, RecheckName},
+    args::{Command, Cover, EffectName, Finding, Inputs, Names},
     messages, places,
     report::Report,
     usage,
@@ -315,16 +316,12 @@ impl Resolved {
                 entry(family)?.thresholds.at(sensitivity)
             }
         };
-        let mut options = detect::Options {
+        Ok(detect::Options {
             min_face: self.finding.min_face,
+            // Measured with these networks only; others may leave other traces.
+            coarse: (family == Family::Centerface).then(Coarse::default),
             ..detect::Options::new(rule)
-        };
-        // Each picture is searched at half its size once: before it is covered, or behind that.
-        let rechecked = |a: &Cover| a.recheck == RecheckName::Quick;
-        if self.cover.as_deref().is_some_and(rechecked) {
-            options.layout.halved_from = u32::MAX;
-        }
-        Ok(options)
+        })
     }
 
     fn task(

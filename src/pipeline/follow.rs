@@ -128,10 +128,9 @@ pub(super) fn faint(options: &detect::Options) -> detect::Options {
     }
 }
 
-/// The score that begins a track where a photo asks for `threshold`: a person may have asked for a high one, and
-/// scores end at 1.
+/// The score that begins a track where a photo asks for `threshold`.
 pub(super) fn begins(threshold: f32) -> f32 {
-    (BEGIN * threshold).min(threshold + 0.3 * (1.0 - threshold))
+    detect::rule::surer(threshold, BEGIN)
 }
 
 /// How faces of a video are followed.
