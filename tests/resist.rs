@@ -190,7 +190,6 @@ fn run(recheck: Option<Recheck>, effect: Effect) -> (Record, DynamicImage, unfac
     let detector = farsighted();
     let mut search = detect::Options::new(Rule::flat(0.5));
     search.layout.halved_from = u32::MAX;
-    search.coarse = None;
     let output = dir.path().join("out.png");
     let settings = Settings {
         cage: None,
@@ -238,10 +237,9 @@ fn frames_that_are_photos_were_searched_at_half_their_size_by_detect_only() {
         fs::write(dir.path().join(name), png(picture.into())).unwrap();
     }
     let detector = farsighted();
-    // At their own size only, as frames of a film are searched.
+    // Covering leaves the copy of half the size to the second look, which frames don't get.
     let mut covering = detect::Options::new(Rule::flat(0.5));
     covering.layout.halved_from = u32::MAX;
-    covering.coarse = None;
     let faces = |sequence: bool, options: detect::Options| {
         let settings = Settings {
             cage: None,

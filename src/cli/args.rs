@@ -84,7 +84,7 @@ pub struct Cover {
         long,
         value_enum,
         value_name = "HOW",
-        default_value = "off",
+        default_value = "quick",
         hide_possible_values = true,
         hide_short_help = true,
         help_heading = "Finding"

@@ -16,7 +16,6 @@ use unface::{
     detect::{
         Detector,
         again::Looks,
-        coarse::Coarse,
         family::Family,
         manifest,
         model::Model,
@@ -30,7 +29,7 @@ use unface::{
 
 use super::{
     Refusal,
-    args::{Command, Cover, EffectName, Finding, Inputs, Names},
+    args::{Command, Cover, EffectName, Finding, Inputs, Names, RecheckName},
     messages, places,
     report::Report,
     usage,
@@ -316,12 +315,16 @@ impl Resolved {
                 entry(family)?.thresholds.at(sensitivity)
             }
         };
-        Ok(detect::Options {
+        let mut options = detect::Options {
             min_face: self.finding.min_face,
-            // Measured with these networks only; others may leave other traces.
-            coarse: (family == Family::Centerface).then(Coarse::default),
             ..detect::Options::new(rule)
-        })
+        };
+        // Each picture is searched at half its size once: before it is covered, or behind that.
+        let rechecked = |a: &Cover| a.recheck == RecheckName::Quick;
+        if self.cover.as_deref().is_some_and(rechecked) {
+            options.layout.halved_from = u32::MAX;
+        }
+        Ok(options)
     }
 
     fn task(

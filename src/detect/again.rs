@@ -42,11 +42,6 @@ impl Detector {
         options: &Options,
         looks: Looks,
     ) -> Result<Vec<Face>, DetectError> {
-        let options = &Options {
-            // All over: another look than the first.
-            coarse: None,
-            ..*options
-        };
         let views = views(pixels);
         let mut all = Vec::new();
         for view in &views {

@@ -1,12 +1,10 @@
 //! Frame → faces. Knows no files and no video.
 //!
-//! A copy of half the size is searched, then the picture where the copy shows a trace of a face
-//! ([`coarse`]). Copies are cut into windows ([`tiling`]), each window goes through the network
+//! The picture is cut into windows ([`tiling`]), each window goes through the network
 //! ([`model`], [`session`]), its outputs become boxes ([`family`]), the boxes that pass the
 //! [`rule`] are brought back to the picture and joined to faces ([`merge`]).
 
 pub mod again;
-pub mod coarse;
 pub mod family;
 pub mod manifest;
 pub mod merge;
@@ -24,7 +22,6 @@ use image::DynamicImage;
 use rayon::prelude::*;
 
 use crate::{face::Face, frame::Frame, geometry::Rect};
-use coarse::{Coarse, Places};
 use model::Model;
 use prepare::Samples;
 use rule::Rule;
@@ -68,8 +65,6 @@ pub struct Options {
     /// In reduced copies, boxes lower than this (pixels of the copy) are passed over: the copy
     /// before has seen them at three times the size.
     pub reduced_min: f32,
-    /// Pictures are searched at their own size only where half of it shows traces; `None`: all over.
-    pub coarse: Option<Coarse>,
 }
 
 /// One pass at native size for measuring a model: no tiles, no size rule, no least size,
@@ -100,7 +95,7 @@ impl std::fmt::Debug for Detector {
 impl Options {
     /// The usual way to look, with this rule.
     #[must_use]
-    pub fn new(rule: Rule) -> Self {
+    pub const fn new(rule: Rule) -> Self {
         Self {
             rule,
             min_face: MIN_FACE,
@@ -108,22 +103,7 @@ impl Options {
             weak: WEAK,
             layout: LAYOUT,
             reduced_min: REDUCED_MIN,
-            coarse: Some(Coarse::default()),
         }
-    }
-}
-
-impl Options {
-    fn large_enough(&self, face: &Face, view: &View<'_>) -> bool {
-        // What lies in the padding alone covers nothing of the picture.
-        face.rect.height() >= self.min_face && !face.rect.clip(view.width, view.height).is_empty()
-    }
-
-    /// Whether a box of a copy counts: the copy before has seen lower ones better.
-    fn takes(&self, face: &Face, view: &View<'_>, level: &Level) -> bool {
-        let sy = view.height as f32 / level.height as f32;
-        (level.reduction == 1 || face.rect.height() >= self.reduced_min * sy)
-            && self.large_enough(face, view)
     }
 }
 
@@ -147,11 +127,6 @@ const LAYOUT: Layout = Layout {
     multiple: 32,
     halved_from: 160,
 };
-
-/// Pictures with a longer side of fewer pixels are searched all over: half their size shows little.
-const COARSE_FROM: u32 = 160;
-/// Boxes lower than this share of the least height that counts are no traces: one at half size is not that wrong.
-const LEAST_TRACE: f32 = 0.5;
 
 impl Detector {
     /// A detector whose threads each open their network with `open`.
@@ -249,116 +224,53 @@ impl Detector {
     }
 
     fn search(&self, view: &View<'_>, options: &Options) -> Result<Vec<Face>, DetectError> {
-        match options.coarse {
-            Some(coarse) if view.width.max(view.height) >= COARSE_FROM => {
-                self.coarse(view, options, &coarse)
-            }
-            _ => self.everywhere(view, options),
-        }
-    }
-
-    /// The picture at its own size in each place, and reduced copies for what is large.
-    fn everywhere(&self, view: &View<'_>, options: &Options) -> Result<Vec<Face>, DetectError> {
+        let samples = view.samples()?;
         let mut boxes = Vec::new();
-        for level in options.layout.levels(view.width, view.height) {
+        for level in options.layout.levels(samples.width, samples.height) {
+            let copy = reduced(samples, &level)?;
+            let samples = copy.as_ref().map_or(samples, Copy::samples);
+            let (sx, sy) = (
+                view.width as f32 / level.width as f32,
+                view.height as f32 / level.height as f32,
+            );
             // The rule goes by the height in the picture: a false box covers as much of it
             // whichever copy it was found in.
-            let found = self.level(view, &level, &|h| options.rule.threshold(h))?;
-            boxes.extend(found.into_iter().filter(|f| options.takes(f, view, &level)));
-        }
-        Ok(boxes)
-    }
-
-    /// Reduced copies in each place, and the picture at its own size where the largest of them shows traces.
-    fn coarse(
-        &self,
-        view: &View<'_>,
-        options: &Options,
-        coarse: &Coarse,
-    ) -> Result<Vec<Face>, DetectError> {
-        let mut places = Places::new(view.width, view.height);
-        let mut boxes = Vec::new();
-        let trace = coarse.trace * options.rule.threshold(0.0);
-        let sure = |h: f32| rule::surer(options.rule.threshold(h), coarse.surer);
-        for level in options.layout.halves(view.width, view.height) {
-            if level.reduction > 2 {
-                let found = self.level(view, &level, &|h| options.rule.threshold(h))?;
-                boxes.extend(found.into_iter().filter(|f| options.takes(f, view, &level)));
-                continue;
-            }
-            let threshold = |h: f32| {
-                let clear = if h >= coarse.least {
-                    sure(h)
-                } else {
-                    f32::INFINITY
-                };
-                if h <= coarse.tallest {
-                    clear.min(trace)
-                } else {
-                    clear
-                }
+            let threshold = |h: f32| options.rule.threshold(h * sy);
+            let found: Vec<Vec<Face>> = level
+                .tiles
+                .par_iter()
+                .map(|tile| {
+                    let mut faces = self.window(samples, *tile, &threshold)?;
+                    faces.retain(|f| {
+                        level.owns(
+                            tile,
+                            (f.rect.x1 + f.rect.x2) / 2.0,
+                            (f.rect.y1 + f.rect.y2) / 2.0,
+                        )
+                    });
+                    Ok(faces)
+                })
+                .collect::<Result<_, DetectError>>()?;
+            let least = if level.reduction == 1 {
+                0.0
+            } else {
+                options.reduced_min
             };
-            for face in self.level(view, &level, &threshold)? {
-                let height = face.rect.height();
-                if height <= coarse.tallest && height >= options.min_face * LEAST_TRACE {
-                    places.add(&face.rect);
-                }
-                if height >= coarse.least
-                    && face.score >= sure(height)
-                    && options.large_enough(&face, view)
-                {
-                    boxes.push(face);
-                }
-            }
+            boxes.extend(
+                found
+                    .into_iter()
+                    .flatten()
+                    .filter(|f| f.rect.height() >= least)
+                    .map(|f| Face {
+                        rect: f.rect.scaled(sx, sy),
+                        ..f
+                    })
+                    .filter(|f| f.rect.height() >= options.min_face)
+                    // What lies in the padding alone covers nothing of the picture.
+                    .filter(|f| !f.rect.clip(view.width, view.height).is_empty()),
+            );
         }
-        let looser = options.rule.times(coarse.looser);
-        let samples = view.samples()?;
-        let parts = places.parts(options.layout.most(view.width, view.height));
-        let found: Vec<Vec<Face>> = parts
-            .par_iter()
-            .map(|part| {
-                let mut faces = self.window(samples, part.tile, &|h| looser.threshold(h))?;
-                faces.retain(|f| places.owns(part, &f.rect) && options.large_enough(f, view));
-                Ok(faces)
-            })
-            .collect::<Result<_, DetectError>>()?;
-        boxes.extend(found.into_iter().flatten());
         Ok(boxes)
-    }
-
-    /// Boxes in all windows of one copy, in pixels of the picture. `threshold`: by the height in those.
-    fn level(
-        &self,
-        view: &View<'_>,
-        level: &Level,
-        threshold: &(dyn Fn(f32) -> f32 + Sync),
-    ) -> Result<Vec<Face>, DetectError> {
-        let samples = view.samples()?;
-        let copy = reduced(samples, level)?;
-        let samples = copy.as_ref().map_or(samples, Copy::samples);
-        let (sx, sy) = (
-            view.width as f32 / level.width as f32,
-            view.height as f32 / level.height as f32,
-        );
-        let found: Vec<Vec<Face>> = level
-            .tiles
-            .par_iter()
-            .map(|tile| {
-                let mut faces = self.window(samples, *tile, &|h| threshold(h * sy))?;
-                faces.retain(|f| {
-                    let (x, y) = f.rect.centre();
-                    level.owns(tile, x, y)
-                });
-                Ok(faces)
-            })
-            .collect::<Result<_, DetectError>>()?;
-        let faces = found.into_iter().flatten();
-        Ok(faces
-            .map(|f| Face {
-                rect: f.rect.scaled(sx, sy),
-                ..f
-            })
-            .collect())
     }
 
     /// Boxes in one window, in pixels of the copy.

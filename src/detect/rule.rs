@@ -80,12 +80,5 @@ impl Rule {
     }
 }
 
-/// So many times the score asked for, but never more than a third of the way to 1 above it: a person may have asked for a
-/// high one, and scores end at 1.
-#[must_use]
-pub fn surer(asked: f32, times: f32) -> f32 {
-    (times * asked).min(asked + 0.3 * (1.0 - asked))
-}
-
 /// Up to this height, in pixels, the base score is enough.
 const SMALL: f32 = 32.0;

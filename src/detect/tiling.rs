@@ -105,25 +105,6 @@ impl Layout {
         }
     }
 
-    /// The levels of a copy of half the size, as levels of the picture: reductions of 2 and more.
-    #[must_use]
-    pub fn halves(&self, width: u32, height: u32) -> Vec<Level> {
-        let once = Self {
-            halved_from: u32::MAX,
-            ..*self
-        };
-        let mut levels = once.levels(width.div_ceil(2).max(1), height.div_ceil(2).max(1));
-        levels.iter_mut().for_each(|level| level.reduction *= 2);
-        levels
-    }
-
-    /// The largest window in a picture of this size, in pixels.
-    #[must_use]
-    pub fn most(&self, width: u32, height: u32) -> u32 {
-        let whole = self.level(width, height, 1).tiles.len() == 1;
-        if whole { self.whole } else { self.tile }
-    }
-
     fn level(&self, width: u32, height: u32, reduction: u32) -> Level {
         let (width, height) = (
             width.div_ceil(reduction).max(1),

@@ -128,9 +128,10 @@ pub(super) fn faint(options: &detect::Options) -> detect::Options {
     }
 }
 
-/// The score that begins a track where a photo asks for `threshold`.
+/// The score that begins a track where a photo asks for `threshold`: a person may have asked for a high one, and
+/// scores end at 1.
 pub(super) fn begins(threshold: f32) -> f32 {
-    detect::rule::surer(threshold, BEGIN)
+    (BEGIN * threshold).min(threshold + 0.3 * (1.0 - threshold))
 }
 
 /// How faces of a video are followed.

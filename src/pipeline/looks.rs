@@ -106,10 +106,8 @@ impl<'a> Looks<'a> {
                 weak: 1.0,
                 ..faint(&options)
             };
-            // At one size: each face has many frames to be seen in. All over: traces of faint boxes, which continue a track,
-            // are nearly everywhere.
+            // At one size: each face has many frames to be seen in.
             faint.layout.halved_from = u32::MAX;
-            faint.coarse = None;
             Search {
                 detector,
                 options: faint,
