@@ -64,10 +64,7 @@ impl Seeds {
 
     fn square(face: &Face, size: i32) -> (i32, i32) {
         let side = 2f32.powi(size);
-        let (x, y) = (
-            (face.rect.x1 + face.rect.x2) / 2.0,
-            (face.rect.y1 + face.rect.y2) / 2.0,
-        );
+        let (x, y) = face.rect.centre();
         ((x / side).floor() as i32, (y / side).floor() as i32)
     }
 

@@ -242,11 +242,8 @@ impl Detector {
                 .map(|tile| {
                     let mut faces = self.window(samples, *tile, &threshold)?;
                     faces.retain(|f| {
-                        level.owns(
-                            tile,
-                            (f.rect.x1 + f.rect.x2) / 2.0,
-                            (f.rect.y1 + f.rect.y2) / 2.0,
-                        )
+                        let (x, y) = f.rect.centre();
+                        level.owns(tile, x, y)
                     });
                     Ok(faces)
                 })

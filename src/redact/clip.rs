@@ -317,7 +317,7 @@ impl View<'_> {
         let scale = (rect.width() / sticker.width() as f32)
             .min(rect.height() / sticker.height() as f32)
             .max(1e-3);
-        let (cx, cy) = ((rect.x1 + rect.x2) / 2.0, (rect.y1 + rect.y2) / 2.0);
+        let (cx, cy) = rect.centre();
         let (step, deep) = (self.plane.step, self.layout.depth > 8);
         let from = |i: u32, step: u32, centre: f32, side: u32| {
             let at = ((i as f32 + 0.5) * step as f32 - centre) / scale + side as f32 / 2.0;
