@@ -15,7 +15,7 @@ use unface::{
     detect::{
         family::Family,
         manifest, merge,
-        model::{Channels, Model, Spec},
+        model::{Arrangement, Channels, Model, Spec},
         prepare::{Samples, window},
         session::{Network, Runtime},
         tiling::Tile,
@@ -135,6 +135,7 @@ fn detection(c: &mut Criterion) {
     let samples = Samples::of(&pixels).unwrap();
     let spec = Spec {
         family: Family::Centerface,
+        arrangement: Arrangement::Patches,
         channels: Channels::Rgb,
         mean: 0.0,
         scale: 1.0,
@@ -161,9 +162,9 @@ fn detection(c: &mut Criterion) {
         let mut model = network.open(&runtime).unwrap();
         let input = window(samples, tile, model.spec());
         group.bench_function("inference", |b| {
-            b.iter(|| model.run(black_box(input.view())).unwrap())
+            b.iter(|| model.run(black_box(&input)).unwrap())
         });
-        let outputs = model.run(input.view()).unwrap();
+        let outputs = model.run(&input).unwrap();
         group.bench_function("decode outputs", |b| {
             b.iter(|| {
                 Family::Centerface

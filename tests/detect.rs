@@ -3,8 +3,8 @@
 
 use std::sync::{Arc, Mutex};
 
-use image::{DynamicImage, Rgb, RgbImage};
-use ndarray::{ArrayD, ArrayView4, IxDyn};
+use image::{DynamicImage, Rgb, RgbImage, Rgba, RgbaImage};
+use ndarray::{ArrayD, IxDyn};
 use proptest::prelude::*;
 use unface::{
     Face, Rect,
@@ -13,10 +13,11 @@ use unface::{
         DetectError, Detector, Options,
         family::Family,
         merge::{merge, suppress},
-        model::{Channels, Model, Spec},
+        model::{Arrangement, Channels, Model, PATCH, Spec, Tensor},
         onnx,
+        prepare::{Samples, window},
         rule::Rule,
-        tiling::Layout,
+        tiling::{Layout, Tile},
     },
 };
 
@@ -30,6 +31,7 @@ struct White {
 fn spec() -> Spec {
     Spec {
         family: Family::Centerface,
+        arrangement: Arrangement::Planes,
         channels: Channels::Rgb,
         mean: 0.0,
         scale: 1.0,
@@ -43,7 +45,10 @@ impl Model for White {
         &self.spec
     }
 
-    fn run(&mut self, input: ArrayView4<'_, f32>) -> Result<Vec<ArrayD<f32>>, DetectError> {
+    fn run(&mut self, input: &Tensor) -> Result<Vec<ArrayD<f32>>, DetectError> {
+        let Tensor::Planes(input) = input else {
+            unreachable!()
+        };
         let (h, w) = (input.shape()[2], input.shape()[3]);
         self.windows.lock().unwrap().push((w, h));
         let (rows, columns) = (h / 4, w / 4);
@@ -113,6 +118,33 @@ fn a_face_anywhere_in_a_large_picture_is_found_once_and_in_its_place() {
     );
 }
 
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn patches_hold_what_the_planes_do(
+        (width, height) in (1u32..70, 1u32..70), (x, y) in (-40i32..70, -40i32..70), (across, down) in (1u32..4, 1u32..4), kind in 0u8..3,
+    ) {
+        let shown = RgbaImage::from_fn(width, height, |x, y| Rgba([x as u8 + 1, y as u8 + 90, (x * y) as u8 | 1, 200]));
+        let picture = match kind {
+            0 => DynamicImage::ImageRgba8(shown),
+            1 => DynamicImage::ImageRgb8(DynamicImage::from(shown).to_rgb8()),
+            _ => DynamicImage::ImageLuma8(DynamicImage::from(shown).to_luma8()),
+        };
+        let samples = Samples::of(&picture).unwrap();
+        let tile = Tile { x, y, width: across * 32, height: down * 32 };
+        let cut = |arrangement| window(samples, tile, &Spec { arrangement, ..spec() });
+        let (Tensor::Planes(planes), Tensor::Patches(patches)) = (cut(Arrangement::Planes), cut(Arrangement::Patches)) else { unreachable!() };
+        prop_assert_eq!(patches.shape(), [1, down as usize * 16, across as usize * 16, PATCH]);
+        for ((_, y, x, n), &value) in patches.indexed_iter() {
+            let (row, column, colour) = (2 * y + n / 9, 2 * x + n / 3 % 3, n % 3);
+            let there = n < 27 && row > 0 && column > 0;
+            let wanted = if there { planes[[0, colour, row - 1, column - 1]] } else { 0.0 };
+            prop_assert_eq!(f32::from(value), wanted, "place {}, {}, number {}", x, y, n);
+        }
+    }
+}
+
 #[test]
 fn a_face_in_the_corner_is_found() {
     let (detector, _) = detector(40.0);
@@ -146,7 +178,7 @@ fn a_window_that_fails_fails_the_picture() {
         fn spec(&self) -> &Spec {
             &self.0
         }
-        fn run(&mut self, _: ArrayView4<'_, f32>) -> Result<Vec<ArrayD<f32>>, DetectError> {
+        fn run(&mut self, _: &Tensor) -> Result<Vec<ArrayD<f32>>, DetectError> {
             Err(DetectError::Run("failed".into()))
         }
     }

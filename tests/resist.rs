@@ -10,7 +10,7 @@ use std::{
 };
 
 use image::{DynamicImage, GenericImageView, Rgb, RgbImage, Rgba, RgbaImage};
-use ndarray::{ArrayD, ArrayView4, IxDyn};
+use ndarray::{ArrayD, IxDyn};
 use unface::{
     Format, Rect, Settings,
     decode::{self, from_upright_pixels},
@@ -18,7 +18,7 @@ use unface::{
         self, DetectError, Detector,
         again::Looks,
         family::Family,
-        model::{Channels, Model, Spec},
+        model::{Arrangement, Channels, Model, Spec, Tensor},
         rule::Rule,
     },
     discover::Request,
@@ -139,7 +139,10 @@ impl Model for Farsighted {
         &self.0
     }
 
-    fn run(&mut self, input: ArrayView4<'_, f32>) -> Result<Vec<ArrayD<f32>>, DetectError> {
+    fn run(&mut self, input: &Tensor) -> Result<Vec<ArrayD<f32>>, DetectError> {
+        let Tensor::Planes(input) = input else {
+            unreachable!()
+        };
         let (h, w) = (input.shape()[2], input.shape()[3]);
         let mut heat = ArrayD::zeros(IxDyn(&[1, 1, h / 4, w / 4]));
         let size = ArrayD::from_elem(IxDyn(&[1, 2, h / 4, w / 4]), (44f32 / 4.0).ln());
@@ -169,6 +172,7 @@ impl unface::Progress for Told {
 fn farsighted() -> Detector {
     let spec = Spec {
         family: Family::Centerface,
+        arrangement: Arrangement::Planes,
         channels: Channels::Rgb,
         mean: 0.0,
         scale: 1.0,

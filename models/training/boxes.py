@@ -1,15 +1,22 @@
 """Boxes [x1, y1, x2, y2] in pixels: from a network's outputs, compared, suppressed."""
 import numpy as np
 
+from patches import patched
+
 STRIDE = 4
+
+
+def tensor(session, rgb):
+    """What the network takes, from [h, w, 3] uint8."""
+    return patched(rgb) if "uint8" in session.get_inputs()[0].type else rgb.transpose(2, 0, 1)[None].astype(np.float32)
 
 
 def decode(session, name, rgb, least):
     """Every cell of score `least` or more of a CenterFace-like network as [n, 5]; `rgb` [h, w, 3] uint8 is padded with black to multiples of 32."""
     h, w = rgb.shape[:2]
-    tensor = np.zeros((1, 3, -(-h // 32) * 32, -(-w // 32) * 32), np.float32)
-    tensor[0, :, :h, :w] = rgb.transpose(2, 0, 1)
-    heat, size, offset = session.run(None, {name: tensor})[:3]
+    padded = np.zeros((-(-h // 32) * 32, -(-w // 32) * 32, 3), np.uint8)
+    padded[:h, :w] = rgb
+    heat, size, offset = session.run(None, {name: tensor(session, padded)})[:3]
     y, x = np.nonzero(heat[0, 0] >= least)
     bh, bw = (np.exp(size[0, c, y, x]) * STRIDE for c in (0, 1))
     cy, cx = (y + offset[0, 0, y, x] + 0.5) * STRIDE, (x + offset[0, 1, y, x] + 0.5) * STRIDE

@@ -5,7 +5,7 @@
   python3 -m pip install -r models/training/requirements.txt
   python3 models/training/quantise.py --pictures FOLDER --out models/centerface-int8.onnx
 
-Four steps, each exact but the last:
+Five steps, exact but the fourth:
  1 fold      the 960 -> 320 projection is linear and feeds the 320 -> 24 lateral only: one product of matrices. The neck's
              batch norms go into its transposed convolutions. Landmarks, which nothing reads, are left out.
  2 equalise  ReLU is homogeneous, so a channel may be scaled up before it and down after it. Ranges of the channels before
@@ -15,6 +15,7 @@ Four steps, each exact but the last:
  4 quantise  QDQ, weights signed and per channel, activations unsigned. Weights of ordinary convolutions use 7 bits: u8 x s8 products saturate
              in pairs on x86 without VNNI (with 8 bits 4.9 % instead of 1.6 % of the faces of wider_dev stayed exposed on such a machine). Depthwise
              kernels accumulate in 32 bits and keep 8. The stride-32 part stays in float: large faces are seen there, and it costs a tenth.
+ 5 patches   the first layer as a product of matrices (patches.py).
 
 FOLDER: photos with people, any size; the weights do not depend on who is in them, only ranges are read off. Deterministic for the same files.
 """
@@ -30,6 +31,8 @@ from onnx import numpy_helper, version_converter
 from onnxruntime.quantization import CalibrationDataReader, CalibrationMethod, QuantFormat, QuantType, quantize_static
 from onnxruntime.quantization.shape_inference import quant_pre_process
 from PIL import Image
+
+from patches import from_patches
 
 INPUT = "input.1"
 ALPHA = 0.3
@@ -194,6 +197,7 @@ def main():
     equalise(model, pictures)
     quantise(model, pictures, a.out)
     pack(a.out)
+    onnx.save(from_patches(onnx.load(a.out)), a.out)
 
 
 if __name__ == "__main__":

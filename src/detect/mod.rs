@@ -311,7 +311,7 @@ fn run_window(
         return run_fixed(model, samples, tile, (width, height), threshold);
     }
     let input = prepare::window(samples, tile, &spec);
-    let outputs = model.run(input.view())?;
+    let outputs = model.run(&input)?;
     let faces = spec
         .family
         .decode(&outputs, tile.width, tile.height, threshold)?;
@@ -362,7 +362,7 @@ fn run_fixed(
                 height,
             };
             let input = prepare::window(samples, part, &spec);
-            let outputs = model.run(input.view())?;
+            let outputs = model.run(&input)?;
             let found = spec.family.decode(&outputs, width, height, threshold)?;
             let (x, y) = (part.x as f32, part.y as f32);
             faces.extend(found.into_iter().map(|f| Face {

@@ -327,11 +327,13 @@ fn freed(value_info: &[u8]) -> Result<Vec<u8>, OnnxError> {
     if port.dims.len() != 4 {
         return Ok(value_info.to_vec());
     }
+    // Where the colours of a place lie side by side they come last.
+    let channels = if port.dims[1].is_some() { 1 } else { 3 };
     let mut shape = Vec::new();
     for (index, dim) in port.dims.iter().enumerate() {
         let mut new_dim = Vec::new();
         match dim {
-            Some(size) if index == 1 => {
+            Some(size) if index == channels => {
                 put_varint(&mut new_dim, field::DIM_VALUE << 3);
                 put_varint(&mut new_dim, *size as u64);
             }

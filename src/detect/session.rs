@@ -6,18 +6,18 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use ndarray::{ArrayD, ArrayView4, IxDyn};
+use ndarray::{Array4, ArrayD, IxDyn};
 use ort::{
     environment::Environment,
     logging::LogLevel,
     session::{Session, builder::GraphOptimizationLevel},
-    value::TensorRef,
+    value::{PrimitiveTensorElementType, TensorRef},
 };
 
 use super::{
     DetectError,
     family::Family,
-    model::{Model, Spec},
+    model::{Model, Spec, Tensor},
     onnx,
 };
 
@@ -247,6 +247,20 @@ fn first_line(error: &impl ToString) -> String {
         .to_string()
 }
 
+fn view<T: PrimitiveTensorElementType + Clone + std::fmt::Debug + 'static>(
+    numbers: &Array4<T>,
+) -> Result<TensorRef<'_, T>, DetectError> {
+    let shape: Vec<i64> = numbers.shape().iter().map(|&d| d as i64).collect();
+    let data = numbers
+        .as_slice()
+        .ok_or_else(|| DetectError::Run("was given a scattered tensor".into()))?;
+    TensorRef::from_array_view((shape, data)).map_err(failed)
+}
+
+fn failed(error: ort::Error) -> DetectError {
+    DetectError::Run(format!("failed in ONNX Runtime ({})", first_line(&error)))
+}
+
 /// A network in ONNX Runtime.
 #[derive(Debug)]
 pub struct OrtModel {
@@ -261,15 +275,11 @@ impl Model for OrtModel {
         &self.spec
     }
 
-    fn run(&mut self, input: ArrayView4<'_, f32>) -> Result<Vec<ArrayD<f32>>, DetectError> {
-        let failed = |e: ort::Error| {
-            DetectError::Run(format!("failed in ONNX Runtime ({})", first_line(&e)))
+    fn run(&mut self, input: &Tensor) -> Result<Vec<ArrayD<f32>>, DetectError> {
+        let tensor = match input {
+            Tensor::Planes(planes) => view(planes)?.into_dyn(),
+            Tensor::Patches(patches) => view(patches)?.into_dyn(),
         };
-        let shape: Vec<i64> = input.shape().iter().map(|&d| d as i64).collect();
-        let data = input
-            .as_slice()
-            .ok_or_else(|| DetectError::Run("was given a scattered tensor".into()))?;
-        let tensor = TensorRef::from_array_view((shape, data)).map_err(failed)?;
         let outputs = self
             .session
             .run(ort::inputs![self.input.as_str() => tensor])

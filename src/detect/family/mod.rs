@@ -10,8 +10,8 @@ use serde::Deserialize;
 
 use super::{
     DetectError,
-    model::{Channels, Spec},
-    onnx::Signature,
+    model::{Arrangement, Channels, PATCH, Spec},
+    onnx::{Port, Signature},
 };
 use crate::face::Face;
 
@@ -67,6 +67,8 @@ impl Family {
         ]
         .into_iter()
         .find_map(|(family, fits)| fits.then_some(family))
+        // Patches are not normalised.
+        .filter(|&family| family == Self::Centerface || arrangement(input) == Arrangement::Planes)
         .ok_or_else(|| {
             let list: Vec<_> = outputs.iter().map(|o| shown(&o.dims)).take(12).collect();
             DetectError::Model(format!(
@@ -96,6 +98,7 @@ impl Family {
         };
         Spec {
             family: self,
+            arrangement: arrangement(&signature.inputs[0]),
             channels,
             mean,
             scale,
@@ -154,6 +157,14 @@ impl Family {
         }
         faces.retain(|f| !f.rect.is_empty());
         Ok(faces)
+    }
+}
+
+/// How a model's input is laid out, by its dimensions.
+fn arrangement(input: &Port) -> Arrangement {
+    match input.dims.as_slice() {
+        [_, None, None, Some(n)] if usize::try_from(*n) == Ok(PATCH) => Arrangement::Patches,
+        _ => Arrangement::Planes,
     }
 }
 
