@@ -392,7 +392,7 @@ impl Resolved {
     fn recheck(&self, family: Family, looks: Looks) -> Result<Recheck, Refusal> {
         let rule = self.options(family)?.rule;
         let again = match looks {
-            Looks::Half => 1.0,
+            Looks::Half => detect::AGAIN_SURE,
             Looks::Three => AGAIN_THREE,
         };
         Ok(Recheck {

@@ -9,22 +9,20 @@ use std::borrow::Cow;
 
 use image::DynamicImage;
 
-use super::{Copy, DetectError, Detector, Options, View, reduced, tiling::Level, views};
+use super::{AGAIN_MIN, Copy, DetectError, Detector, Options, View, reduced, tiling::Level, views};
 use crate::{face::Face, geometry::Rect};
 
 /// How much smaller the copy is that is searched again.
 const REDUCTION: u32 = 2;
-/// Least height of a face in pixels of the picture where the reduced copy alone is looked at. Lower
-/// ones cover more of what is no face than of what is one: on training pictures a fifth of the faces
-/// still open were found from here on for .2 points of false area; a third of them from 40 on, for .8.
-const LEAST: f32 = 80.0;
+/// Least height of a face in pixels of the picture where the reduced copy alone is looked at.
+const LEAST: f32 = AGAIN_MIN * REDUCTION as f32;
 /// Boxes of different looks that overlap by more than this (IoU) are one face.
 const SAME: f32 = 0.35;
 
 /// How much is done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Looks {
-    /// At half size, for faces of 80 pixels and more: a quarter of the first search's cost.
+    /// At half size, for faces of 64 pixels and more: a quarter of the first search's cost.
     Half,
     /// At half size, at full size and mirrored: 2.25 times its cost.
     Three,
@@ -96,6 +94,7 @@ impl Detector {
             width,
             height,
             overlap: (0, 0),
+            again: true,
             tiles: Vec::new(),
         };
         let Some(copy) = reduced(view.samples()?, &level)? else {

@@ -65,6 +65,10 @@ pub struct Options {
     /// In reduced copies, boxes lower than this (pixels of the copy) are passed over: the copy
     /// before has seen them at three times the size.
     pub reduced_min: f32,
+    /// The same in a copy that shows smaller what was searched whole.
+    pub again_min: f32,
+    /// There a box must be this many times as sure as the rule asks.
+    pub again_sure: f32,
 }
 
 /// One pass at native size for measuring a model: no tiles, no size rule, no least size,
@@ -103,6 +107,8 @@ impl Options {
             weak: WEAK,
             layout: LAYOUT,
             reduced_min: REDUCED_MIN,
+            again_min: AGAIN_MIN,
+            again_sure: AGAIN_SURE,
         }
     }
 }
@@ -116,6 +122,11 @@ const MERGE_IOU: f32 = 0.3;
 const WEAK: f32 = 0.5;
 /// In copies reduced for large faces, boxes lower than this are passed over.
 const REDUCED_MIN: f32 = 40.0;
+/// A second look finds large faces that the first one missed, and more that are none. On 390 photos held back from training, 3716
+/// faces, 218 instead of 259 were left exposed at 1.2 % false area, 117 instead of 124 at 2 %, 45 instead of 44 at 4.3 %, beside any box from 40 pixels on.
+pub const AGAIN_MIN: f32 = 32.0;
+/// How many times as sure as the rule asks a box must be there.
+pub const AGAIN_SURE: f32 = 2.0;
 /// A picture of up to 1.6 megapixels is searched whole; larger ones in windows of 0.6, so that a
 /// network needs about 80 MB at a time. A cut shows the network half objects, which it takes for
 /// faces more often.
@@ -235,7 +246,8 @@ impl Detector {
             );
             // The rule goes by the height in the picture: a false box covers as much of it
             // whichever copy it was found in.
-            let threshold = |h: f32| options.rule.threshold(h * sy);
+            let sure = if level.again { options.again_sure } else { 1.0 };
+            let threshold = |h: f32| sure * options.rule.threshold(h * sy);
             let found: Vec<Vec<Face>> = level
                 .tiles
                 .par_iter()
@@ -248,10 +260,10 @@ impl Detector {
                     Ok(faces)
                 })
                 .collect::<Result<_, DetectError>>()?;
-            let least = if level.reduction == 1 {
-                0.0
-            } else {
-                options.reduced_min
+            let least = match level {
+                _ if level.again => options.again_min,
+                _ if level.reduction == 1 => 0.0,
+                _ => options.reduced_min,
             };
             boxes.extend(
                 found

@@ -33,6 +33,8 @@ pub struct Level {
     pub height: u32,
     /// Least number of pixels that neighbouring windows share, across and down.
     pub overlap: (u32, u32),
+    /// Whether the copy before was searched as one window: this one shows nothing new, only smaller.
+    pub again: bool,
     /// Its windows.
     pub tiles: Vec<Tile>,
 }
@@ -97,7 +99,10 @@ impl Layout {
                 Some(next) if !whole => reduction = next,
                 // Behind windows the last copy shows what is larger than a window.
                 Some(next) if longer >= self.halved_from || reduction > 1 => {
-                    levels.push(self.level(width, height, next));
+                    levels.push(Level {
+                        again: true,
+                        ..self.level(width, height, next)
+                    });
                     return levels;
                 }
                 _ => return levels,
@@ -120,6 +125,7 @@ impl Layout {
             width,
             height,
             overlap,
+            again: false,
             tiles,
         }
     }
