@@ -18,7 +18,7 @@ import torch
 import torch.nn.functional as F
 
 from export import load
-from network import BLOCKS, FRONT, LATERALS, ORIGINAL, Network, original
+from network import BLOCKS, LATERALS, ORIGINAL, Network, original
 from sampling import Photos, Sampler
 
 # ms a megapixel of each block's three convolutions and of all else: ONNX Runtime 1.32, one thread, AVX2, 8 bits as quantise.py makes them, in float from stride 32 on.
@@ -152,7 +152,7 @@ def choose(table, share):
         for k, changes in enumerate(table):
             for w in (w for w in changes if w < widths[k]):
                 saved = sum(MS[k]) * (widths[k] - w) / ORIGINAL[k]
-                steps.append(((changes[w] - changes[widths[k]]) / saved * (FIXED if k < FRONT else LARGE if k >= 12 else 1), k, w))
+                steps.append(((changes[w] - changes[widths[k]]) / saved * (FIXED if k < 3 else LARGE if k >= 12 else 1), k, w))
         _, k, w = min(steps)
         widths[k] = w
     return widths

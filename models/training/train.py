@@ -25,7 +25,7 @@ import torch.nn.functional as F
 from network import FRONT, ORIGINAL, Network, export, export_front, original
 from sampling import Photos, Sampler
 
-AVERAGE = 0.99
+AVERAGE = 0.995
 # The teacher's heat where the labels say that there is nobody counts this much.
 DOUBT = 0.3
 # Heat that a labelled face's centre should have at least.
@@ -182,7 +182,11 @@ def gradients(network, parameters, queue, norms):
     waited = time.time()
     maps, taught, begun = queue.get()
     waited = time.time() - waited
-    output, features = network.rest(*(b.contiguous(memory_format=torch.channels_last) for b in begun))
+    begun = [b.contiguous(memory_format=torch.channels_last) for b in begun]
+    # A quarter faster where the processor has it.
+    with torch.autocast("cpu", torch.bfloat16):
+        output, features = network.rest(begun[0], begun[-1])
+    output, features = output.float(), [f.float() for f in features]
     parts = losses(output, features, maps, taught, norms)
     found = torch.autograd.grad(sum(parts.values()), parameters)
     return found, {k: float(v.detach()) for k, v in parts.items()}, waited
