@@ -242,7 +242,7 @@ fn frames_that_are_photos_were_searched_at_half_their_size_by_detect_only() {
     }
     let detector = farsighted();
     // Covering leaves the copy of half the size to the second look, which frames don't get.
-    let mut covering = detect::Options::new(Rule::flat(0.5));
+    let mut covering = detect::Options::new(Rule::flat(0.4));
     covering.layout.halved_from = u32::MAX;
     let faces = |sequence: bool, options: detect::Options| {
         let settings = Settings {
@@ -262,7 +262,7 @@ fn frames_that_are_photos_were_searched_at_half_their_size_by_detect_only() {
         };
         unface::run(&settings, &Told::default()).unwrap().faces
     };
-    let usual = detect::Options::new(Rule::flat(0.5));
+    let usual = detect::Options::new(Rule::flat(0.4));
     assert_eq!((faces(false, usual), faces(false, covering)), (2, 0));
     // One face over both frames.
     assert_eq!((faces(true, usual), faces(true, covering)), (1, 1));
