@@ -14,7 +14,6 @@ import onnx
 import torch
 
 from network import Network, export, original
-from patches import from_patches
 from prepare import held
 from quantise import equalise, pack, quantise
 
@@ -52,7 +51,6 @@ def main():
     equalise(model, pictures)
     quantise(model, pictures, a.out, FLOAT)
     pack(a.out)
-    onnx.save(from_patches(onnx.load(a.out)), a.out)
 
 
 if __name__ == "__main__":

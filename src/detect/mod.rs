@@ -246,8 +246,12 @@ impl Detector {
             );
             // The rule goes by the height in the picture: a false box covers as much of it
             // whichever copy it was found in.
-            let sure = if level.again { options.again_sure } else { 1.0 };
-            let threshold = |h: f32| sure * options.rule.threshold(h * sy);
+            let rule = if level.again {
+                options.rule.times(options.again_sure)
+            } else {
+                options.rule
+            };
+            let threshold = |h: f32| rule.threshold(h * sy);
             let found: Vec<Vec<Face>> = level
                 .tiles
                 .par_iter()
