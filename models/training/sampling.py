@@ -118,7 +118,7 @@ class Sampler:
         x1, y1 = np.minimum([row["width"], row["height"]], np.ceil(corners.max(0)).astype(int) + 3)
         if x1 - x0 < 4 or y1 - y0 < 4:
             return None
-        part, shift = np.ascontiguousarray(self.photos.rgb(row)[y0:y1, x0:x1]), shift + turn @ np.array([x0, y0])
+        part, shift = self.photos.rgb(row)[y0:y1, x0:x1], shift + turn @ np.array([x0, y0])
         if scale < 0.6:
             w, h = max(1, round((x1 - x0) * scale)), max(1, round((y1 - y0) * scale))
             part = cv2.resize(part, (w, h), interpolation=cv2.INTER_AREA)
