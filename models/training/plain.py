@@ -15,6 +15,8 @@ from network import Graph, Network
 # Channels at strides 2 to 32; residual blocks at strides 4 to 32 and their inner channels; channels of the neck.
 PLAIN = {"channels": (16, 32, 64, 128, 192), "blocks": (1, 3, 4, 2), "inner": (32, 64, 96, 128), "neck": 64}
 FIRST = 3
+# The layer that stays in float: a step of 8 bits in its logits is a fourteenth of the score.
+CELLS = "cells"
 
 
 def unit(inputs, outputs, kernel, stride=1):
@@ -152,11 +154,10 @@ def export(network):
     y = g.unit(network.laterals[2], side[3], "lateral32")
     for k, stride, mix in ((1, 16, network.mix16), (0, 8, network.mix8)):
         y = g.unit(mix, g.node("Add", g.twice(y), g.unit(network.laterals[k], side[k + 1], f"lateral{stride}")), f"mix{stride}")
-    y, outputs = g.unit(network.last, y, "last"), []
-    for name, low, high in (("heat", 0, 1), ("size", 1, 3), ("offset", 3, 5)):
-        cells = nn.Conv2d(network.out.in_channels, 4 * (high - low), 1)
-        cells.weight.data, cells.bias.data = network.out.weight.data[4 * low: 4 * high], network.out.bias.data[4 * low: 4 * high]
-        z = g.node("DepthToSpace", g.convolution(cells, y, f"{name}.cells"), blocksize=2, mode="CRD")
-        g.nodes.append(helper.make_node("Sigmoid" if name == "heat" else "Identity", [z], [name], name=name))
-        outputs.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, [1, high - low, "h4", "w4"]))
+    cells = g.convolution(network.out, g.unit(network.last, y, "last"), CELLS)
+    names = [("logit", 1), ("size", 2), ("offset", 2)]
+    g.weights.append(numpy_helper.from_array(np.int64([n for _, n in names]), "channels"))
+    g.nodes.append(helper.make_node("Split", [g.node("DepthToSpace", cells, blocksize=2, mode="CRD"), "channels"], [n for n, _ in names], name="split", axis=1))
+    g.nodes.append(helper.make_node("Sigmoid", ["logit"], ["heat"], name="heat"))
+    outputs = [helper.make_tensor_value_info(n, TensorProto.FLOAT, [1, c, "h4", "w4"]) for n, c in (("heat", 1), *names[1:])]
     return g.model(outputs)

@@ -163,7 +163,7 @@ def quantise(model, pictures, target, left_in_float=FLOAT):
         quantize_static(
             str(ready), str(target), Reader(model.graph.input[0].name, pictures), quant_format=QuantFormat.QDQ, per_channel=True, reduce_range=True,
             weight_type=QuantType.QInt8, activation_type=QuantType.QUInt8, nodes_to_exclude=left,
-            op_types_to_quantize=["Conv", "ConvTranspose", "Add", "Relu", "Clip"],
+            op_types_to_quantize=["Conv", "ConvTranspose", "Add", "Relu", "Clip", "Resize"],
             calibrate_method=CalibrationMethod.Percentile, extra_options={"TensorQuantOverrides": full},
         )
 

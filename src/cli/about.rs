@@ -1,6 +1,9 @@
 //! What `--version --verbose` says.
 
-use std::{fs, path::PathBuf};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
 use unface::{
     ShownPath,
@@ -18,13 +21,12 @@ use super::{args::Finding, places};
 
 /// Version, model, runtime, effects and limits, as far as they can be had.
 pub fn about(finding: &Finding, launcher: Launcher) -> String {
-    let model = match (&finding.model, manifest::embedded()) {
-        (Some(path), _) => match fs::read(path) {
+    let model = match &finding.model {
+        Some(path) if path.exists() => match fs::read(path) {
             Ok(bytes) => described(&bytes, &ShownPath(path.clone()).to_string()),
             Err(e) => format!("{}: can't be read ({e})", ShownPath(path.clone())),
         },
-        (None, Some(bytes)) => described(bytes, "embedded"),
-        (None, None) => "none embedded; looked for in the data directory".into(),
+        chosen => built_in(chosen.as_deref()),
     };
     let folders: Vec<PathBuf> = places::data_directory().into_iter().collect();
     let runtime = match Runtime::load(finding.onnxruntime.as_deref(), &folders) {
@@ -62,6 +64,28 @@ pub fn about(finding: &Finding, launcher: Launcher) -> String {
         defaults.max_memory >> 20,
         defaults.max_metadata >> 20,
     )
+}
+
+/// One of ours, the default one without a name.
+fn built_in(name: Option<&Path>) -> String {
+    let entries = manifest::entries().unwrap_or_default();
+    let entry = entries
+        .iter()
+        .find(|e| name.is_none_or(|n| n == Path::new(&e.name)));
+    let Some(entry) = entry else {
+        return "no such file and no such name".into();
+    };
+    let files = entries
+        .iter()
+        .filter(|e| e.name == entry.name || entry.parts.contains(&e.name))
+        .filter(|e| e.parts.is_empty());
+    let lines: Vec<_> = files
+        .map(|e| match manifest::embedded(&e.file) {
+            Some(bytes) => described(bytes, &format!("{}, embedded", e.name)),
+            None => format!("{}: looked for in the data directory", e.name),
+        })
+        .collect();
+    lines.join("\n          ")
 }
 
 fn described(bytes: &[u8], place: &str) -> String {

@@ -292,7 +292,7 @@ pub struct Finding {
     /// Pass over faces lower than this
     #[arg(long, value_name = "PIXELS", default_value_t = unface::detect::MIN_FACE, value_parser = pixels, hide_short_help = true, help_heading = "Finding")]
     pub min_face: f32,
-    /// Another CenterFace, YuNet, UltraFace or SCRFD detector
+    /// Another CenterFace, YuNet, UltraFace or SCRFD detector; `small-int8`: our fast one alone
     #[arg(
         long,
         value_name = "FILE",

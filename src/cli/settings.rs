@@ -1,24 +1,24 @@
 //! What was typed → what is done, resolved once.
 
+mod models;
 mod taken;
 
 use std::{
     cell::RefCell,
-    fs,
     path::{Path, PathBuf},
     sync::Arc,
 };
 
 use unface::{
-    Error, Settings, ShownPath,
+    Error, Settings,
     cage::Launcher,
     decode, detect,
     detect::{
         Detector,
         again::Looks,
-        family::Family,
-        manifest,
+        manifest::Thresholds,
         model::Model,
+        pair::Pair,
         rule::{Rule, Sensitivity},
         session::{Network, Runtime},
     },
@@ -34,9 +34,10 @@ use super::{
     report::Report,
     usage,
 };
+use models::{Networks, networks};
 use taken::{
-    check_streams, check_strength, codec, default_entry, entry, looks, open_list, read_boxes,
-    sticker, take_finding, take_reading,
+    check_streams, check_strength, codec, looks, open_list, read_boxes, sticker, take_finding,
+    take_reading,
 };
 
 /// Pixels in memory at the same time, at most, unless one picture alone needs more.
@@ -206,8 +207,8 @@ impl Resolved {
         Ok(Some(cage))
     }
 
-    /// The network, unless boxes are given, and its family.
-    pub fn detector(&self) -> Result<Option<(Detector, Family)>, Refusal> {
+    /// The detector, unless boxes are given, and the thresholds that count for it.
+    pub fn detector(&self) -> Result<Option<(Detector, Thresholds)>, Refusal> {
         // The pool whose size everything else takes from.
         let pool = rayon::ThreadPoolBuilder::new()
             .num_threads(self.jobs)
@@ -220,59 +221,28 @@ impl Resolved {
         if self.cover.as_ref().is_some_and(|a| a.boxes.is_some()) {
             return Ok(None);
         }
-        let network = self.network()?;
-        let family = network.spec().family;
+        let (networks, thresholds) = networks(self.finding.model.as_deref())?;
         let folders: Vec<PathBuf> = places::data_directory().into_iter().collect();
         let runtime =
             Runtime::load(self.finding.onnxruntime.as_deref(), &folders).map_err(Error::Setup)?;
-        let open = move || {
-            network
-                .open(&runtime)
-                .map(|m| Box::new(m) as Box<dyn Model>)
-        };
-        Ok(Some((Detector::new(open).map_err(Error::Setup)?, family)))
-    }
-
-    fn network(&self) -> Result<Network, Refusal> {
-        let from = |path: &Path| -> Result<Vec<u8>, Refusal> {
-            fs::read(path).map_err(|source| {
-                Error::Read {
-                    path: path.into(),
-                    source,
+        let open = move || -> Result<Box<dyn Model>, detect::DetectError> {
+            let opened =
+                |network: &Network| Ok(Box::new(network.open(&runtime)?) as Box<dyn Model>);
+            match &networks {
+                Networks::One(network) => opened(network),
+                Networks::Two(cheap, dear) => {
+                    Ok(Box::new(Pair::new(opened(cheap)?, opened(dear)?)?))
                 }
-                .into()
-            })
+            }
         };
-        let named = |path: &Path, e: detect::DetectError| {
-            Refusal::from(Error::Detect {
-                path: path.into(),
-                source: e,
-            })
-        };
-        if let Some(path) = &self.finding.model {
-            return Network::from_bytes(from(path)?).map_err(|e| named(path, e));
-        }
-        if let Some(bytes) = manifest::embedded() {
-            return Network::from_bytes(bytes).map_err(|e| Error::Setup(e).into());
-        }
-        let entry = default_entry()?;
-        let path = places::data_directory().map(|d| d.join(&entry.file)).filter(|p| p.is_file()).ok_or_else(|| {
-            usage("there is no detector in this build; put models/centerface-int8.onnx into the data directory, or name one with --model FILE")
-        })?;
-        let bytes = from(&path)?;
-        if manifest::sha256(&bytes) != entry.sha256 {
-            return Err(usage(format!(
-                "{}: is not the detector that it should be; replace it by models/centerface-int8.onnx of this version",
-                ShownPath(path)
-            )));
-        }
-        Network::from_bytes(bytes).map_err(|e| named(&path, e))
+        let detector = Detector::new(open).map_err(Error::Setup)?;
+        Ok(Some((detector, thresholds)))
     }
 
     /// The run's settings.
     pub fn settings<'a>(
         &self,
-        detector: Option<&'a (Detector, Family)>,
+        detector: Option<&'a (Detector, Thresholds)>,
         cage: Option<&'a Caged>,
     ) -> Result<Settings<'a>, Refusal> {
         let faces = match (
@@ -289,7 +259,7 @@ impl Resolved {
                     },
                 )
             }
-            (Some((detector, family)), _) => Faces::Search(detector, self.options(*family)?),
+            (Some((detector, thresholds)), _) => Faces::Search(detector, self.options(thresholds)),
             (None, Some(path)) => Faces::Given(read_boxes(path)?),
             (None, None) => return Err(usage("there is no detector and no boxes")),
         };
@@ -300,19 +270,19 @@ impl Resolved {
             cage,
             faces,
             task: self.cover.as_deref().map_or(Ok(Task::Detect), |a| {
-                self.task(a, detector.map(|d| d.1), cage)
+                self.task(a, detector.map(|d| &d.1), cage)
             })?,
             workers: self.jobs,
             memory: MEMORY.max(self.decode.max_memory),
         })
     }
 
-    fn options(&self, family: Family) -> Result<detect::Options, Refusal> {
+    fn options(&self, thresholds: &Thresholds) -> detect::Options {
         let rule = match self.finding.threshold {
             Some(score) => Rule::flat(score),
             None => {
                 let sensitivity: Sensitivity = self.finding.sensitivity.unwrap_or_default();
-                entry(family)?.thresholds.at(sensitivity)
+                thresholds.at(sensitivity)
             }
         };
         let mut options = detect::Options {
@@ -324,13 +294,13 @@ impl Resolved {
         if self.cover.as_deref().is_some_and(rechecked) {
             options.layout.halved_from = u32::MAX;
         }
-        Ok(options)
+        options
     }
 
     fn task(
         &self,
         a: &Cover,
-        family: Option<Family>,
+        thresholds: Option<&Thresholds>,
         cage: Option<&Caged>,
     ) -> Result<Task, Refusal> {
         let name = a.effect.unwrap_or(if a.image.is_some() {
@@ -370,10 +340,7 @@ impl Resolved {
             preview: a.preview_boxes,
             seed: a.seed,
             noise: a.noise,
-            recheck: family
-                .and_then(|f| Some((f, looks(a.recheck)?)))
-                .map(|(f, looks)| self.recheck(f, looks))
-                .transpose()?,
+            recheck: thresholds.and_then(|t| Some(self.recheck(t, looks(a.recheck)?))),
             scramble: a.scramble,
             video: unface::pipeline::VideoOptions {
                 choice: unface::encode::clip::Choice {
@@ -389,17 +356,17 @@ impl Resolved {
     }
 
     /// How covered photos are searched again.
-    fn recheck(&self, family: Family, looks: Looks) -> Result<Recheck, Refusal> {
-        let rule = self.options(family)?.rule;
+    fn recheck(&self, thresholds: &Thresholds, looks: Looks) -> Recheck {
+        let rule = self.options(thresholds).rule;
         let again = match looks {
             Looks::Half => detect::AGAIN_SURE,
             Looks::Three => AGAIN_THREE,
         };
-        Ok(Recheck {
+        Recheck {
             looks,
             rule: rule.times(again),
             uncertain: rule.times(again * UNCERTAIN),
-        })
+        }
     }
 
     /// Where the report's lines go.

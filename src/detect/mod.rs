@@ -10,6 +10,7 @@ pub mod manifest;
 pub mod merge;
 pub mod model;
 pub mod onnx;
+pub mod pair;
 pub mod prepare;
 pub mod rule;
 pub mod session;

@@ -8,11 +8,7 @@ use std::{
 
 use unface::{
     Error, decode,
-    detect::{
-        again::Looks,
-        family::Family,
-        manifest::{self, Entry},
-    },
+    detect::again::Looks,
     discover::{List, Request},
     pipeline::Caged,
     redact,
@@ -78,28 +74,6 @@ pub(super) fn take_reading(r: &mut Reading) -> Reading {
         quiet: r.quiet,
         colour: r.colour,
     }
-}
-
-/// The manifest's entry whose thresholds count for a family.
-pub(super) fn entry(family: Family) -> Result<Entry, Refusal> {
-    let entries = manifest::entries().map_err(Error::Setup)?;
-    entries
-        .into_iter()
-        .find(|e| e.family == family)
-        .ok_or_else(|| {
-            usage(format!(
-                "the manifest has no thresholds for {}",
-                family.name()
-            ))
-        })
-}
-
-pub(super) fn default_entry() -> Result<Entry, Refusal> {
-    let entries = manifest::entries().map_err(Error::Setup)?;
-    entries
-        .into_iter()
-        .next()
-        .ok_or_else(|| usage("the manifest of models is empty"))
 }
 
 /// Pictures and text can't share standard output, and a terminal is no place for a picture.

@@ -1,0 +1,102 @@
+//! `--model`, or its absence → the networks that look, and the thresholds for them.
+
+use std::{fs, path::Path};
+
+use unface::{
+    Error, ShownPath,
+    detect::{
+        DetectError,
+        manifest::{self, Entry, Thresholds},
+        session::Network,
+    },
+};
+
+use crate::cli::{Refusal, places, usage};
+
+/// The networks that look, one or two together.
+pub(super) enum Networks {
+    One(Network),
+    /// A cheap one and a dear one.
+    Two(Network, Network),
+}
+
+/// A model that comes with the program: embedded, else from the data directory.
+fn shipped(entry: &Entry) -> Result<Network, Refusal> {
+    if let Some(bytes) = manifest::embedded(&entry.file) {
+        return Network::from_bytes(bytes).map_err(|e| Error::Setup(e).into());
+    }
+    let path = places::data_directory().map(|d| d.join(&entry.file)).filter(|p| p.is_file()).ok_or_else(|| {
+        usage(format!(
+            "there is no detector in this build; put models/{} into the data directory, or name one with --model FILE", entry.file
+        ))
+    })?;
+    let bytes = read_model(&path)?;
+    if manifest::sha256(&bytes) != entry.sha256 {
+        return Err(usage(format!(
+            "{}: is not the detector that it should be; replace it by models/{} of this version",
+            ShownPath(path),
+            entry.file
+        )));
+    }
+    Network::from_bytes(bytes).map_err(|e| of_model(&path, e))
+}
+
+/// One half of a pair.
+fn part(name: &str) -> Result<Network, Refusal> {
+    let entry = manifest::named(name).map_err(Error::Setup)?;
+    shipped(&entry.ok_or_else(|| usage("the manifest of models has a pair that is none"))?)
+}
+
+/// A model of the user's, and the thresholds for it.
+fn named_file(path: &Path) -> Result<(Networks, Thresholds), Refusal> {
+    let bytes = read_model(path)?;
+    let sum = manifest::sha256(&bytes);
+    let network = Network::from_bytes(bytes).map_err(|e| of_model(path, e))?;
+    let entry = manifest::of_file(&sum, network.spec().family).map_err(Error::Setup)?;
+    Ok((Networks::One(network), entry.thresholds))
+}
+
+fn read_model(path: &Path) -> Result<Vec<u8>, Refusal> {
+    fs::read(path).map_err(|source| {
+        Error::Read {
+            path: path.into(),
+            source,
+        }
+        .into()
+    })
+}
+
+fn of_model(path: &Path, source: DetectError) -> Refusal {
+    Refusal::from(Error::Detect {
+        path: path.into(),
+        source,
+    })
+}
+
+/// What is asked for: a file or, where there is none of that name, one of ours.
+pub(super) fn networks(model: Option<&Path>) -> Result<(Networks, Thresholds), Refusal> {
+    let entry = match model {
+        None => {
+            let entries = manifest::entries().map_err(Error::Setup)?;
+            let first = entries.into_iter().next();
+            first.ok_or_else(|| usage("the manifest of models is empty"))?
+        }
+        Some(path) => {
+            let ours = path.to_str().filter(|_| !path.exists());
+            match ours
+                .map(manifest::named)
+                .transpose()
+                .map_err(Error::Setup)?
+            {
+                Some(Some(entry)) => entry,
+                _ => return named_file(path),
+            }
+        }
+    };
+    let networks = match entry.parts.as_slice() {
+        [] => Networks::One(shipped(&entry)?),
+        [cheap, dear] => Networks::Two(part(cheap)?, part(dear)?),
+        _ => return Err(usage("the manifest of models has a pair that is none")),
+    };
+    Ok((networks, entry.thresholds))
+}
