@@ -285,7 +285,7 @@ proptest! {
     fn windows_cover_every_pixel_and_each_place_belongs_to_one(
         width in 1u32..6000, height in 1u32..6000, x in 0f32..1.0, y in 0f32..1.0,
     ) {
-        let layout = Layout { whole: 1_600_000, tile: 640_000, overlap: 96, pad: 0, multiple: 32, halved_from: 160 };
+        let layout = Layout { whole: 1_600_000, tile: 640_000, overlap: 96, pad: 0, multiple: 32, again_from: 320 };
         for level in layout.levels(width, height) {
             let (px, py) = (x * level.width as f32, y * level.height as f32);
             prop_assert!(level.tiles.iter().any(|t| level.owns(t, px, py)));
@@ -311,14 +311,14 @@ proptest! {
 }
 
 #[test]
-fn the_last_copy_of_a_picture_in_windows_was_not_searched_where_small_ones_need_no_half() {
+fn the_last_copy_of_a_picture_in_windows_was_not_searched_where_small_ones_need_no_second_look() {
     let layout = Layout {
         whole: 1_600_000,
         tile: 640_000,
         overlap: 96,
         pad: 0,
         multiple: 32,
-        halved_from: u32::MAX,
+        again_from: u32::MAX,
     };
     let reductions = |w, h| {
         layout
@@ -334,11 +334,11 @@ fn the_last_copy_of_a_picture_in_windows_was_not_searched_where_small_ones_need_
     );
     for (width, height) in [(1300, 1300), (4000, 3000), (9000, 6000), (20_000, 200)] {
         let levels = layout.levels(width, height);
-        let [.., whole, half] = &levels[..] else {
+        let [.., whole, small] = &levels[..] else {
             panic!("{width}×{height}: {levels:?}");
         };
-        assert!(levels[0].tiles.len() > 1 && whole.tiles.len() == 1 && half.tiles.len() == 1);
-        assert_eq!(half.reduction, 2 * whole.reduction);
+        assert!(levels[0].tiles.len() > 1 && whole.tiles.len() == 1 && small.tiles.len() == 1);
+        assert_eq!(small.reduction, 4 * whole.reduction);
     }
 }
 

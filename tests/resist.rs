@@ -182,18 +182,23 @@ fn farsighted() -> Detector {
     Detector::new(move || Ok(Box::new(Farsighted(spec.clone())) as Box<dyn Model>)).unwrap()
 }
 
-/// A run over a picture with one sure face at (100, 100), and one that may be one at (200, 60).
+/// Draws a place that is seen in a copy of a quarter of the size.
+fn place(picture: &mut RgbImage, (x, y): (u32, u32), colour: [u8; 3]) {
+    for (dx, dy) in (0..4).flat_map(|dx| (0..4).map(move |dy| (dx, dy))) {
+        picture.put_pixel(x + dx, y + dy, Rgb(colour));
+    }
+}
+
+/// A run over a picture with one sure face at (200, 200), and one that may be one at (440, 60).
 fn run(recheck: Option<Recheck>, effect: Effect) -> (Record, DynamicImage, unface::Summary) {
     let dir = tempfile::tempdir().unwrap();
-    let mut picture = RgbImage::from_pixel(256, 256, Rgb([90, 100, 110]));
-    for (x, y) in [(0, 0), (1, 0), (0, 1), (1, 1)] {
-        picture.put_pixel(100 + x, 100 + y, Rgb([255; 3]));
-        picture.put_pixel(200 + x, 60 + y, Rgb([255, 0, 0]));
-    }
+    let mut picture = RgbImage::from_pixel(512, 512, Rgb([90, 100, 110]));
+    place(&mut picture, (200, 200), [255; 3]);
+    place(&mut picture, (440, 60), [255, 0, 0]);
     fs::write(dir.path().join("in.png"), png(picture.into())).unwrap();
     let detector = farsighted();
     let mut search = detect::Options::new(Rule::flat(0.5));
-    search.layout.halved_from = u32::MAX;
+    search.layout.again_from = u32::MAX;
     let output = dir.path().join("out.png");
     let settings = Settings {
         cage: None,
@@ -231,19 +236,17 @@ fn run(recheck: Option<Recheck>, effect: Effect) -> (Record, DynamicImage, unfac
 }
 
 #[test]
-fn frames_that_are_photos_were_searched_at_half_their_size_by_detect_only() {
+fn frames_that_are_photos_were_searched_at_a_quarter_of_their_size_by_detect_only() {
     let dir = tempfile::tempdir().unwrap();
     for name in ["1.png", "2.png"] {
-        let mut picture = RgbImage::from_pixel(256, 256, Rgb([90, 100, 110]));
-        for (x, y) in [(0, 0), (1, 0), (0, 1), (1, 1)] {
-            picture.put_pixel(100 + x, 100 + y, Rgb([255; 3]));
-        }
+        let mut picture = RgbImage::from_pixel(512, 512, Rgb([90, 100, 110]));
+        place(&mut picture, (200, 200), [255; 3]);
         fs::write(dir.path().join(name), png(picture.into())).unwrap();
     }
     let detector = farsighted();
-    // Covering leaves the copy of half the size to the second look, which frames don't get.
+    // Covering leaves the copy of a quarter of the size to the second look, which frames don't get.
     let mut covering = detect::Options::new(Rule::flat(0.4));
-    covering.layout.halved_from = u32::MAX;
+    covering.layout.again_from = u32::MAX;
     let faces = |sequence: bool, options: detect::Options| {
         let settings = Settings {
             cage: None,
@@ -271,13 +274,13 @@ fn frames_that_are_photos_were_searched_at_half_their_size_by_detect_only() {
 #[test]
 fn a_face_that_only_the_second_look_sees_is_covered_and_a_doubtful_one_is_named() {
     let recheck = Recheck {
-        looks: Looks::Half,
+        looks: Looks::Small,
         rule: Rule::flat(0.5),
         uncertain: Rule::flat(0.2),
     };
     let (record, pixels, _) = run(None, Effect::Erase);
     assert!(record.faces.is_empty() && record.again == 0);
-    assert_eq!(pixels.get_pixel(100, 100).0, [255; 4], "missed without it");
+    assert_eq!(pixels.get_pixel(200, 200).0, [255; 4], "missed without it");
     for effect in [
         Effect::Erase,
         Effect::Blur { cells: 2 },
@@ -285,13 +288,13 @@ fn a_face_that_only_the_second_look_sees_is_covered_and_a_doubtful_one_is_named(
     ] {
         let (record, pixels, summary) = run(Some(recheck), effect);
         assert_eq!((record.again, record.faces.len()), (1, 1));
-        for (x, y) in (62..140).flat_map(|x| (62..140).map(move |y| (x, y))) {
+        for (x, y) in (125..279).flat_map(|x| (125..279).map(move |y| (x, y))) {
             assert!(pixels.get_pixel(x, y).0[0] < 200, "seen at {x}, {y}");
         }
         assert_eq!(record.uncertain.len(), 1);
         let doubtful = record.uncertain[0].rect;
-        assert!(doubtful.x1 < 200.0 && 200.0 < doubtful.x2, "{doubtful:?}");
-        assert_eq!(pixels.get_pixel(200, 60).0, [255, 0, 0, 255]);
+        assert!(doubtful.x1 < 440.0 && 440.0 < doubtful.x2, "{doubtful:?}");
+        assert_eq!(pixels.get_pixel(440, 60).0, [255, 0, 0, 255]);
         assert_eq!(summary.uncertain.len(), 1);
     }
 }

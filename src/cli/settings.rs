@@ -289,10 +289,10 @@ impl Resolved {
             min_face: self.finding.min_face,
             ..detect::Options::new(rule)
         };
-        // Each picture is searched at half its size once: before it is covered, or behind that.
+        // Each picture is searched at a quarter of its size once: before it is covered, or behind that.
         let rechecked = |a: &Cover| a.recheck == RecheckName::Quick;
         if self.cover.as_deref().is_some_and(rechecked) {
-            options.layout.halved_from = u32::MAX;
+            options.layout.again_from = u32::MAX;
         }
         options
     }
@@ -359,7 +359,7 @@ impl Resolved {
     fn recheck(&self, thresholds: &Thresholds, looks: Looks) -> Recheck {
         let rule = self.options(thresholds).rule;
         let again = match looks {
-            Looks::Half => detect::AGAIN_SURE,
+            Looks::Small => detect::AGAIN_SURE,
             Looks::Three => AGAIN_THREE,
         };
         Recheck {

@@ -123,8 +123,7 @@ const MERGE_IOU: f32 = 0.3;
 const WEAK: f32 = 0.5;
 /// In copies reduced for large faces, boxes lower than this are passed over.
 const REDUCED_MIN: f32 = 40.0;
-/// A second look finds large faces that the first one missed, and more that are none. On 390 photos held back from training, 3716
-/// faces, 218 instead of 259 were left exposed at 1.2 % false area, 117 instead of 124 at 2 %, 45 instead of 44 at 4.3 %, beside any box from 40 pixels on.
+/// The copy that shows once more what was searched whole is there for faces that are too large in it.
 pub const AGAIN_MIN: f32 = 32.0;
 /// How many times as sure as the rule asks a box must be there.
 pub const AGAIN_SURE: f32 = 2.0;
@@ -137,7 +136,7 @@ const LAYOUT: Layout = Layout {
     overlap: 96,
     pad: 0,
     multiple: 32,
-    halved_from: 160,
+    again_from: 320,
 };
 
 impl Detector {
@@ -356,7 +355,7 @@ fn run_fixed(
         overlap: FIXED_OVERLAP,
         pad: 0,
         multiple: 1,
-        halved_from: u32::MAX,
+        again_from: u32::MAX,
     };
     let steps = |full: u32, side: u32| -> Vec<i32> {
         let n = if full <= side {

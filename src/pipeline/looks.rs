@@ -107,7 +107,7 @@ impl<'a> Looks<'a> {
                 ..faint(&options)
             };
             // At one size: each face has many frames to be seen in.
-            faint.layout.halved_from = u32::MAX;
+            faint.layout.again_from = u32::MAX;
             Search {
                 detector,
                 options: faint,

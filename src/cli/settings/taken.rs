@@ -36,7 +36,7 @@ pub(super) fn check_strength(a: &Cover, name: EffectName) -> Result<(), Refusal>
 
 pub(super) const fn looks(name: RecheckName) -> Option<Looks> {
     match name {
-        RecheckName::Quick => Some(Looks::Half),
+        RecheckName::Quick => Some(Looks::Small),
         RecheckName::Thorough => Some(Looks::Three),
         RecheckName::Off => None,
     }
