@@ -1,8 +1,7 @@
-"""Networks of plain 3x3 convolutions, which cost least in 8 bits: a depthwise convolution takes ONNX Runtime as long as a full one of 64 channels.
+"""A network of plain 3x3 convolutions, which cost least in 8 bits: a depthwise convolution takes ONNX Runtime as long as a full one of 64 channels.
 
 Input and output as network.py's: RGB 0..255 [n, 3, h, w], sides multiples of 32 -> [n, 5, h/4, w/4].
-
-`Plain` is one from stem to head. Its head runs at stride 8 and puts out four cells each. `Hybrid` is such a front, up to stride 8, under CenterFace's deeper blocks and neck.
+The head runs at stride 8 and puts out four cells each.
 """
 import numpy as np
 import torch
@@ -10,11 +9,10 @@ import torch.nn.functional as F
 from onnx import TensorProto, helper, numpy_helper
 from torch import nn
 
-from network import Graph, Network
+from network import Graph
 
 # Channels at strides 2 to 32; residual blocks at strides 4 to 32 and their inner channels; channels of the neck.
 PLAIN = {"channels": (16, 32, 64, 128, 192), "blocks": (1, 3, 4, 2), "inner": (32, 64, 96, 128), "neck": 64}
-FIRST = 3
 # The layer that stays in float: a step of 8 bits in its logits is a fourteenth of the score.
 CELLS = "cells"
 
@@ -71,36 +69,6 @@ class Plain(nn.Module):
         # 16 bits are too few for where a box ends.
         with torch.autocast(x.device.type, enabled=False):
             return F.pixel_shuffle(self.out(y.float()), 2), features
-
-    def forward(self, x):
-        return self.both(x)[0]
-
-
-class Hybrid(nn.Module):
-    def __init__(self, widths):
-        super().__init__()
-        self.stem, self.down4, self.block4, self.side4 = unit(3, 16, 3, 2), unit(16, 32, 3, 2), Residual(32, 32), nn.Conv2d(32, 24, 1)
-        self.down8, self.blocks8, self.side8 = unit(32, 64, 3, 2), nn.ModuleList(Residual(64, 48) for _ in range(2)), nn.Conv2d(64, 32, 1)
-        self.deep = Network(widths)
-        self.deep.stem = nn.Identity()
-        for k in range(FIRST):
-            self.deep.blocks[k] = nn.Identity()
-
-    def begin(self, x):
-        """The front's outputs: what CenterFace has behind its second and its third block."""
-        y = self.block4(F.relu(self.down4(F.relu(self.stem(centred(x))))))
-        z = F.relu(self.down8(y))
-        for block in self.blocks8:
-            z = block(z)
-        return self.side4(y), self.side8(z)
-
-    def both(self, x):
-        before, y = self.begin(x)
-        side, begun = {1: before}, y
-        for k in range(FIRST, len(self.deep.blocks)):
-            y = side[k] = self.deep.blocks[k](y)
-        output, fused = self.deep.neck(y, side)
-        return output, [before, begun, side[4], side[11], y, fused]
 
     def forward(self, x):
         return self.both(x)[0]

@@ -1,82 +1,54 @@
 #!/usr/bin/env python3
-"""Trains the cut network: what the original sees, corrected by the labels. Goes on from a checkpoint.
+"""Trains the network of plain.py, from nothing or on from a checkpoint: by labels and by what the original sees. Meant for a GPU; works without, slowly.
 
-  python3 models/training/train.py --cache CACHE --original models/centerface.onnx --start pruned.pt --checkpoint models/training/checkpoint.pt --minutes 90
-  (later) the same without --start
+  python3 models/training/train.py --cache CACHE --original models/centerface.onnx --minutes 9.5 --checkpoint models/training/checkpoint.pt
+  ... --start models/training/checkpoint.pt --peak 0.36                # goes on, with smaller steps
 
-Two processes: one makes crops and runs on them, in ONNX Runtime, the original (the teacher) and the part of the network that stays as it is;
-the other trains the rest. The checkpoint holds the weights, their running mean, and of a cut network the weights before any training, which export.py averages with.
+Processes make the crops; where the GPU is faster than they are, a batch is seen once more, mirrored. Written: the running mean of the weights.
 """
 import argparse
+import json
 import math
-import os
+import queue
+import threading
 import time
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-
 import numpy as np
-import onnxruntime
 import torch
-import torch.multiprocessing as multiprocessing
 import torch.nn.functional as F
 
-from network import FRONT, ORIGINAL, Network, export, export_front, original
+from network import original
+from plain import PLAIN, Plain, load
 from sampling import Photos, Sampler
 
-AVERAGE = 0.995
+AVERAGE = 0.998
 # The teacher's heat where the labels say that there is nobody counts this much.
 DOUBT = 0.3
 # Heat that a labelled face's centre should have at least.
 PEAK = 0.75
 
 
-class RelativeAdam:
-    """Adam whose steps are measured in units of each output channel's weights: the original's channels differ in scale by orders of magnitude."""
+class Crops(torch.utils.data.IterableDataset):
+    def __init__(self, cache, seed, batch):
+        self.cache, self.seed, self.batch = cache, seed, batch
 
-    def __init__(self, parameters, b1=0.9, b2=0.99):
-        self.parameters, self.b1, self.b2, self.steps = parameters, b1, b2, 0
-        self.first, self.second = ([torch.zeros_like(p) for p in parameters] for _ in range(2))
-        self.scales = [self.scale(p) for p in parameters]
-
-    @staticmethod
-    def scale(p):
-        rms = p.detach().pow(2).mean().sqrt()
-        if p.dim() < 4:
-            return torch.full_like(p, max(0.02, 0.5 * float(rms)))
-        return torch.maximum(p.detach().pow(2).mean((1, 2, 3), keepdim=True).sqrt(), 0.25 * rms)
-
-    @torch.no_grad()
-    def step(self, gradients, rate):
-        self.steps += 1
-        torch._foreach_lerp_(self.first, gradients, 1 - self.b1)
-        torch._foreach_mul_(self.second, self.b2)
-        torch._foreach_addcmul_(self.second, gradients, gradients, 1 - self.b2)
-        root = torch._foreach_sqrt(torch._foreach_div(self.second, 1 - self.b2 ** self.steps))
-        torch._foreach_add_(root, 1e-12)
-        change = torch._foreach_div(self.first, root)
-        torch._foreach_mul_(change, self.scales)
-        torch._foreach_add_(self.parameters, change, alpha=-rate / (1 - self.b1 ** self.steps))
+    def __iter__(self):
+        torch.set_num_threads(1)
+        sampler = Sampler(Photos(self.cache), self.seed * 1000 + torch.utils.data.get_worker_info().id)
+        while True:
+            pictures, peaks, centres, counted, empty, boxes, weights = sampler.batch(self.batch)
+            maps = np.concatenate([np.stack([peaks, centres, counted, empty, weights], 1), boxes], 1).astype(np.float16)
+            yield torch.from_numpy(pictures), torch.from_numpy(maps)
 
 
-def session(model):
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = options.inter_op_num_threads = 1
-    return onnxruntime.InferenceSession(model.SerializeToString(), options)
-
-
-def load(queue, a, front, seed):
-    """Puts batches into the queue: (label maps, the teacher's outputs and features, the front's outputs), tensors each."""
-    torch.set_num_threads(1)
-    sampler, front = Sampler(Photos(a.cache), seed), session(front)
-    teacher = session(export(original(a.original), features=True))
-    while True:
-        pictures, *maps = sampler.batch(a.batch)
-        inputs = [p.transpose(2, 0, 1)[None].astype(np.float32) for p in pictures]
-        taught = [np.concatenate(t) for t in zip(*(teacher.run(None, {"input": x}) for x in inputs))]
-        begun = [np.concatenate(t) for t in zip(*(front.run(None, {"input": x}) for x in inputs))]
-        queue.put(tuple([torch.from_numpy(np.ascontiguousarray(v)) for v in group] for group in (maps, taught, begun)))
+def features_of(teacher, x):
+    """The original's (output, features at strides 4, 8, 16, 32 and of its neck)."""
+    y, side = teacher.stem(x), {}
+    for k, block in enumerate(teacher.blocks):
+        y = side[k] = block(y)
+    output, fused = teacher.neck(y, side)
+    return output.float(), [side[1], side[4], side[11], y, fused]
 
 
 class Norms:
@@ -86,8 +58,8 @@ class Norms:
         self.means = {}
 
     def __call__(self, name, value):
-        value = max(1.0, float(value))
-        self.means[name] = 0.95 * self.means.get(name, value) + 0.05 * value
+        value = value.detach().clamp(min=1)
+        self.means[name] = torch.lerp(self.means.get(name, value), value, 0.05)
         return self.means[name]
 
 
@@ -101,125 +73,161 @@ def overlap_loss(a, b):
     return 1 - both / (union + 1e-6) + (a[:, 2:] - b[:, 2:]).pow(2).sum(1) / (hull.pow(2).sum(1) + 1e-6)
 
 
-def losses(output, features, maps, taught, norms):
-    peaks, centres, counted, empty, boxes, weights = maps
-    heat, size, offset, *wanted = taught
-    heat, wanted_boxes = heat[:, 0], torch.cat([size, offset], 1)
+def losses(output, features, maps, taught, wanted, norms, share):
+    peaks, centres, counted, empty, weights = maps[:, :5].unbind(1)
+    boxes, heat, size = maps[:, 5:], torch.sigmoid(taught[:, 0]), taught[:, 1:3]
     logit, p = output[:, 0], torch.sigmoid(output[:, 0].detach())
     target = torch.maximum(torch.where(empty > 0, DOUBT * heat, heat), PEAK * peaks * counted).clamp(1e-5, 1 - 1e-5)
-    # Large faces and labelled centres count more, and so does heat where nobody is.
     weight = 1 + 2 * centres + (empty > 0) * (p > 0.04) * 2.0 + (heat > 0.05) * ((size.mean(1).exp() * 4 / 32).clamp(1, 4).sqrt() - 1)
-    surplus = F.binary_cross_entropy_with_logits(logit, target, reduction="none") - F.binary_cross_entropy(target, target, reduction="none")
+    surplus = F.binary_cross_entropy_with_logits(logit, target, reduction="none") + (target * target.log() + (1 - target) * (1 - target).log())
     result = {"heat": (surplus * weight).sum() / norms("heat", target.sum())}
-    known = weights > 0
-    mine, theirs, w = output[:, 1:].permute(0, 2, 3, 1)[known], boxes.permute(0, 2, 3, 1)[known], weights[known]
-    difference = F.smooth_l1_loss(mine, theirs, reduction="none", beta=0.1)
-    result["label"] = ((overlap_loss(mine, theirs) + 0.5 * difference[:, :2].sum(1) + 0.1 * difference[:, 2:].sum(1)) * w).sum() / norms("label", w.sum())
-    unknown = (heat * (heat > 0.05) * ~known)[:, None]
-    result["boxes"] = 0.5 * (F.smooth_l1_loss(output[:, 1:], wanted_boxes, reduction="none", beta=0.1) * unknown).sum() / norms("boxes", heat[heat > 0.05].sum())
-    result["features"] = 0.4 * sum(F.mse_loss(f, t) / (t.var() + 1e-6) for f, t in zip(features, wanted, strict=True))
+    difference = F.smooth_l1_loss(output[:, 1:], boxes, reduction="none", beta=0.1)
+    each = overlap_loss(output[:, 1:], boxes) + 0.5 * difference[:, :2].sum(1) + 0.1 * difference[:, 2:].sum(1)
+    result["label"] = (each * weights).sum() / norms("label", weights.sum())
+    unknown = heat * (heat > 0.05) * (weights == 0)
+    boxes_loss = (F.smooth_l1_loss(output[:, 1:], taught[:, 1:], reduction="none", beta=0.1).sum(1) * unknown).sum()
+    result["boxes"] = 0.5 * boxes_loss / norms("boxes", (heat * (heat > 0.05)).sum())
+    result["features"] = share * sum(F.mse_loss(f.float(), t.float()) / (t.float().var() + 1e-6) for f, t in zip(features, wanted, strict=True))
     return result
 
 
-def save(path, network, average, start, state):
-    mean = dict(zip((n for n, p in network.named_parameters() if p.requires_grad), average))
-    weights = {k: v.detach().half().contiguous() for k, v in network.state_dict().items()}
-    content = {"widths": network.widths, "weights": weights, "average": {k: v.half().contiguous() for k, v in mean.items()}, **state}
-    if network.widths != ORIGINAL:
-        content["start"] = {k: v.half().contiguous() for k, v in start.items()}
-    partial = Path(path).with_suffix(".part")
-    torch.save(content, partial)
-    partial.replace(path)
+class Muon:
+    """Steps orthogonalised (Jordan et al. 2024), for convolutions before batch norms: weights are kept at a norm of the root of their outputs, a step is `rate` of it."""
+
+    def __init__(self, parameters):
+        self.parameters, self.moments = parameters, [torch.zeros_like(p) for p in parameters]
+        self.normalise()
+
+    @torch.no_grad()
+    def normalise(self):
+        norms = torch._foreach_norm(self.parameters)
+        torch._foreach_mul_(self.parameters, [math.sqrt(p.shape[0]) / (n + 1e-9) for p, n in zip(self.parameters, norms)])
+
+    @torch.no_grad()
+    def step(self, gradients, rate):
+        torch._foreach_lerp_(self.moments, gradients, 0.1)
+        looked = torch._foreach_lerp(gradients, self.moments, 0.9)
+        for p, g in zip(self.parameters, looked):
+            x = g.reshape(len(g), -1).bfloat16()
+            turned = x.shape[0] > x.shape[1]
+            x = x.T if turned else x
+            x = x / (x.norm() + 1e-9)
+            for _ in range(5):
+                a = x @ x.T
+                b = torch.addmm(a, a, a, beta=-4.775, alpha=2.0315)
+                x = torch.addmm(x, b, x, beta=3.4445)
+            x = x.T if turned else x
+            p.add_(x.reshape(p.shape).to(p.dtype) * (math.sqrt(len(g)) / math.sqrt(min(x.shape))), alpha=-rate)
+        self.normalise()
 
 
-def started(saved, a):
-    """The weights before training: those of the original unless channels were cut, which a checkpoint needs not keep."""
-    if a.start or a.uncut:
-        return saved["weights"]
-    return saved["start"] if "start" in saved else original(a.original).state_dict()
+class Trainer:
+    """The network, its two optimisers and the running mean of its weights."""
+
+    def __init__(self, network):
+        self.network, self.norms, self.steps, self.log = network, Norms(), 0, {}
+        named = list(network.named_parameters())
+        matrices = [p for n, p in named if p.dim() == 4 and p.shape[1] > 3 and not n.startswith(("out", "compare"))]
+        chosen = {id(p) for p in matrices}
+        self.muon, self.others = Muon(matrices), [p for _, p in named if id(p) not in chosen]
+        self.adam = torch.optim.AdamW(self.others, weight_decay=0, fused=torch.cuda.is_available())
+        self.live = {k: v for k, v in network.state_dict().items() if v.is_floating_point() and not k.startswith("compare")}
+        self.mean = [v.detach().clone() for v in self.live.values()]
+
+    def update(self, loss, rate):
+        found = torch.autograd.grad(loss, [*self.muon.parameters, *self.others])
+        n = len(self.muon.parameters)
+        self.muon.step(found[:n], 0.02 * rate)
+        for p, g in zip(self.others, found[n:], strict=True):
+            p.grad = g
+        self.adam.param_groups[0]["lr"] = 2e-3 * rate
+        self.adam.step()
+        self.steps += 1
+        with torch.no_grad():
+            torch._foreach_lerp_(self.mean, list(self.live.values()), 1 - min(AVERAGE, self.steps / (self.steps + 20)))
+
+    def save(self, path):
+        partial = Path(path).with_suffix(".part")
+        torch.save({k: v.half().cpu().contiguous() for k, v in zip(self.live, self.mean)}, partial)
+        partial.replace(path)
+
+
+class Batches:
+    """Batches as they come; with none at hand one of the last, mirrored, each at most `again` times."""
+
+    def __init__(self, loader, device, again):
+        self.ready, self.device, self.again, self.kept, self.waited, self.fresh, self.old = queue.Queue(6), device, again, [], 0.0, 0, 0
+        threading.Thread(target=self.fill, args=(loader,), daemon=True).start()
+
+    def fill(self, loader):
+        for batch in loader:
+            self.ready.put(batch)
+
+    def next(self):
+        began = time.time()
+        try:
+            pictures, maps = self.ready.get(block=not self.kept)
+        except queue.Empty:
+            self.old += 1
+            pictures, maps, left = self.kept.pop(0)
+            pictures, maps = pictures.flip(2), maps.flip(3).clone()
+            maps[:, 8] *= -1
+            if left > 1:
+                self.kept.append((pictures, maps, left - 1))
+            return pictures, maps
+        self.waited += time.time() - began
+        self.fresh += 1
+        pictures, maps = (t.to(self.device, non_blocking=True) for t in (pictures, maps))
+        if self.again:
+            self.kept = [*self.kept, (pictures, maps, self.again)][-40:]
+        return pictures, maps
 
 
 def main():
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("--cache", required=True)
     p.add_argument("--original", default="models/centerface.onnx")
-    p.add_argument("--start", help="what prune.py wrote; without it the checkpoint is gone on from")
-    p.add_argument("--uncut", action="store_true", help="begin with the original itself")
-    p.add_argument("--checkpoint", required=True)
-    p.add_argument("--minutes", type=float, default=90)
-    p.add_argument("--rate", type=float, default=1.2e-3)
-    p.add_argument("--batch", type=int, default=4, help="crops a thread and step")
-    p.add_argument("--threads", type=int, default=2, help="each a batch at a time; PyTorch's own threads would wait for each other where others run")
+    p.add_argument("--checkpoint", required=True, type=Path)
+    p.add_argument("--start", type=Path)
+    p.add_argument("--minutes", type=float, required=True)
+    p.add_argument("--peak", type=float, default=1.0, help="the largest step, as a share of the usual one")
+    p.add_argument("--batch", type=int, default=128)
+    p.add_argument("--workers", type=int, default=15)
+    p.add_argument("--again", type=int, default=1)
     p.add_argument("--seed", type=int, default=1)
-    p.add_argument("--pids", help="a file for the processes' numbers")
     a = p.parse_args()
-    torch.set_num_threads(1)
+    began = shown = time.time()
     torch.manual_seed(a.seed)
-    if a.uncut:
-        saved = {"widths": ORIGINAL, "weights": original(a.original).state_dict()}
-    else:
-        saved = torch.load(a.start or a.checkpoint, weights_only=True)
-    start = {k: v.float() for k, v in started(saved, a).items()}
-    state = {k: saved.get(k, 0.0) for k in ("crops", "minutes")} | {"curve": saved.get("curve", [])}
-    network = Network(saved["widths"])
-    network.load_state_dict({k: v.float() for k, v in saved["weights"].items()})
-    for part in (network.stem, *network.blocks[:FRONT]):
-        part.requires_grad_(False)
-    queue = multiprocessing.get_context("spawn").Queue(6)
-    loader = multiprocessing.get_context("spawn").Process(target=load, args=(queue, a, export_front(network), a.seed * 1000 + int(state["crops"])), daemon=True)
-    loader.start()
-    if a.pids:
-        Path(a.pids).write_text(f"{os.getpid()} {loader.pid}\n")
-    network = network.to(memory_format=torch.channels_last).train()
-    named = [(n, q) for n, q in network.named_parameters() if q.requires_grad]
-    parameters = [q for _, q in named]
-    average = [saved.get("average", {}).get(n, q.detach()).float().clone() for n, q in named]
-    train(network, parameters, average, start, state, queue, a)
-
-
-def gradients(network, parameters, queue, norms):
-    """One batch of the queue: (gradients, parts of the loss, seconds waited for it)."""
-    waited = time.time()
-    maps, taught, begun = queue.get()
-    waited = time.time() - waited
-    begun = [b.contiguous(memory_format=torch.channels_last) for b in begun]
-    # A quarter faster where the processor has it.
-    with torch.autocast("cpu", torch.bfloat16):
-        output, features = network.rest(begun[0], begun[-1])
-    output, features = output.float(), [f.float() for f in features]
-    parts = losses(output, features, maps, taught, norms)
-    found = torch.autograd.grad(sum(parts.values()), parameters)
-    return found, {k: float(v.detach()) for k, v in parts.items()}, waited
-
-
-def train(network, parameters, average, start, state, queue, a):
-    optimiser, norms, began, before = RelativeAdam(parameters), [Norms() for _ in range(a.threads)], time.time(), dict(state)
-    log, steps, shown, kept, workers = {}, 0, began, began, ThreadPoolExecutor(a.threads)
-    while (minutes := (time.time() - began) / 60) < a.minutes:
-        rate = a.rate * min(1, (steps + 1) / 60) * (0.02 + 0.98 * (0.5 + 0.5 * math.cos(math.pi * minutes / a.minutes)))
-        results = list(workers.map(lambda n: gradients(network, parameters, queue, n), norms))
-        mean = [sum(g) / a.threads for g in zip(*(r[0] for r in results))]
-        if not all(torch.isfinite(g).all() for g in mean):
-            print("a gradient is not finite: step left out", flush=True)
-            continue
-        optimiser.step(mean, rate)
-        steps += 1
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    torch.backends.cudnn.benchmark = True
+    loader = torch.utils.data.DataLoader(Crops(a.cache, a.seed, a.batch), None, num_workers=a.workers, prefetch_factor=2, pin_memory=device == "cuda")
+    batches = Batches(loader, device, a.again)
+    kind = torch.half if device == "cuda" else torch.float
+    teacher = original(a.original).to(device, kind, memory_format=torch.channels_last).requires_grad_(False)
+    network = Plain(**PLAIN, taught=True)
+    if a.start:
+        network.load_state_dict(load(a.start).state_dict(), strict=False)
+    trainer, seen, since = Trainer(network.to(device, memory_format=torch.channels_last).train()), 0, 0
+    while (part := (time.time() - began) / 60 / a.minutes) < 1:
+        rate = min(1, (trainer.steps + 1) / 200) * (0.01 + a.peak * (0.5 + 0.5 * math.cos(math.pi * part)))
+        pictures, maps = batches.next()
+        x, maps = pictures.permute(0, 3, 1, 2), maps.float()
         with torch.no_grad():
-            torch._foreach_lerp_(average, [q.detach() for q in parameters], 1 - (AVERAGE if before["crops"] else min(AVERAGE, steps / (steps + 20))))
-        state |= {"crops": before["crops"] + steps * a.batch * a.threads, "minutes": before["minutes"] + minutes}
-        for _, parts, waited in results:
-            for name, value in [*parts.items(), ("waited", waited), ("n", 1)]:
-                log[name] = log.get(name, 0) + value
-        if time.time() - shown > 60:
-            n = log.pop("n")
-            row = {"minutes": round(state["minutes"], 2), "crops": state["crops"], "rate": round(rate, 6), **{k: round(v / n, 4) for k, v in log.items()}}
-            state["curve"].append(row)
-            print(row, flush=True)
-            log, shown = {}, time.time()
-        if time.time() - kept > 300:
-            save(a.checkpoint, network, average, start, state)
-            kept = time.time()
-    save(a.checkpoint, network, average, start, state)
+            taught, wanted = features_of(teacher, x.to(kind))
+        with torch.autocast(device, torch.bfloat16):
+            output, features = network.both(x.float())
+        parts = losses(output.float(), features, maps, taught, wanted, trainer.norms, 0.05 + 0.35 * (1 - part))
+        trainer.update(sum(parts.values()), rate)
+        seen += len(pictures)
+        for k, v in parts.items():
+            trainer.log[k] = trainer.log.get(k, 0) + v.detach()
+        if time.time() - shown > 10:
+            means = {k: round(float(v) / (trainer.steps - since), 4) for k, v in trainer.log.items()}
+            print(json.dumps({"seconds": round(time.time() - began), "crops": seen, "again": batches.old, "rate": round(rate, 3), **means}), flush=True)
+            trainer.save(a.checkpoint)
+            shown, since, trainer.log = time.time(), trainer.steps, {}
+    trainer.save(a.checkpoint)
+    print(json.dumps({"seconds": round(time.time() - began), "crops": seen}), flush=True)
 
 
 if __name__ == "__main__":
