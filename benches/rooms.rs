@@ -157,11 +157,11 @@ fn detection(c: &mut Criterion) {
     });
     let folder = std::env::var_os("HOME").map(|h| PathBuf::from(h).join(".local/share/unface"));
     let runtime = Runtime::load(None, &folder.into_iter().collect::<Vec<_>>());
-    if let (Ok(runtime), Some(bytes)) = (runtime, manifest::embedded()) {
+    if let (Ok(runtime), Some(bytes)) = (runtime, manifest::embedded("small-int8.onnx")) {
         let network = Network::from_bytes(bytes).unwrap();
         let mut model = network.open(&runtime).unwrap();
         let input = window(samples, tile, model.spec());
-        group.bench_function("inference", |b| {
+        group.bench_function("inference, the small network", |b| {
             b.iter(|| model.run(black_box(&input)).unwrap())
         });
         let outputs = model.run(&input).unwrap();

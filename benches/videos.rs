@@ -21,8 +21,9 @@ use unface::{
     Format, Rect, decode,
     decode::clip::{Clip, ClipOptions, Uncut},
     detect::{
-        self, Detector, manifest,
+        self, DetectError, Detector, manifest,
         model::Model,
+        pair::Pair,
         rule::Sensitivity,
         session::{Network, Runtime},
     },
@@ -86,11 +87,14 @@ fn open(path: &Path) -> Clip {
 fn detector() -> Option<Detector> {
     let folder = std::env::var_os("HOME").map(|h| PathBuf::from(h).join(".local/share/unface"));
     let runtime = Runtime::load(None, &folder.into_iter().collect::<Vec<_>>()).ok()?;
-    let network = Network::from_bytes(manifest::embedded()?).ok()?;
-    let open = move || {
-        network
-            .open(&runtime)
-            .map(|m| Box::new(m) as Box<dyn Model>)
+    let network = |file| Network::from_bytes(manifest::embedded(file)?).ok();
+    let (cheap, dear) = (
+        network("small-int8.onnx")?,
+        network("centerface-int8.onnx")?,
+    );
+    let open = move || -> Result<Box<dyn Model>, DetectError> {
+        let opened = |n: &Network| Ok(Box::new(n.open(&runtime)?) as Box<dyn Model>);
+        Ok(Box::new(Pair::new(opened(&cheap)?, opened(&dear)?)?))
     };
     Detector::new(open).ok()
 }
