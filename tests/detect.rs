@@ -162,13 +162,13 @@ fn a_face_in_the_corner_is_found() {
 }
 
 #[test]
-fn a_picture_of_one_window_is_searched_once_more_at_half_its_size() {
+fn a_picture_of_one_window_is_searched_once_more_at_a_quarter_of_its_size() {
     let (detector, windows) = detector(40.0);
     let frame = from_upright_pixels(dots(640, 480, &[]));
     detector
         .faces(&frame, &Options::new(Rule::flat(0.5)))
         .unwrap();
-    assert_eq!(*windows.lock().unwrap(), [(640, 480), (320, 256)]);
+    assert_eq!(*windows.lock().unwrap(), [(640, 480), (160, 128)]);
 }
 
 #[test]
