@@ -1,5 +1,7 @@
 //! Two networks that look together, with networks that see what is written into the picture.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
+
 use std::sync::{
     Arc,
     atomic::{AtomicUsize, Ordering},

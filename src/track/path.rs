@@ -39,6 +39,8 @@ pub struct Tracks {
 const APART: f32 = 0.2;
 /// A face nearer to the edge than this share of its size may be half outside.
 const EDGE: f32 = 0.5;
+/// Pixels from the picture's edge within which a box ends that the edge cut.
+const CUT: f32 = 2.0;
 
 impl Tracks {
     pub(super) fn new(
@@ -243,6 +245,10 @@ impl Tracks {
             let (dx, dy) = shift(k);
             k.rect.moved(dx, dy)
         };
+        let whole_of = |k: &Knot| {
+            let (dx, dy) = shift(k);
+            self.whole(chain, k).moved(dx, dy)
+        };
         let next = knots.partition_point(|k| k.frame < frame);
         if let Some(knot) = knots.get(next).filter(|k| k.frame == frame) {
             return (rect_of(knot), knot.score);
@@ -257,7 +263,7 @@ impl Tracks {
                 let (before, behind) = (away(a), away(b));
                 let t = before / (before + behind).max(1e-6);
                 let mix = |p: f32, q: f32| p + (q - p) * t;
-                let (a, b) = (rect_of(a), rect_of(b));
+                let (a, b) = (whole_of(a), whole_of(b));
                 let rect = Rect::new(
                     mix(a.x1, b.x1),
                     mix(a.y1, b.y1),
@@ -266,9 +272,43 @@ impl Tracks {
                 );
                 (grown(rect, before.min(behind)), 0.0)
             }
-            (Some(k), None) | (None, Some(k)) => (grown(rect_of(k), away(k)), 0.0),
+            (Some(k), None) | (None, Some(k)) => (grown(whole_of(k), away(k)), 0.0),
             (None, None) => (Rect::new(0.0, 0.0, 0.0, 0.0), 0.0),
         }
+    }
+
+    /// A sighting that the picture's edge cut, with the size of the nearest one that it did not: in other frames the camera may show
+    /// what lay beyond.
+    fn whole(&self, chain: &Chain, knot: &Knot) -> Rect {
+        let size = (self.size.0 as f32, self.size.1 as f32);
+        let cut = |k: &Knot| {
+            let (dx, dy) = self.moments[k.frame].shift;
+            let at = k.rect.moved(dx, dy);
+            let ends = [at.x1 < CUT, at.y1 < CUT];
+            (ends, [at.x2 > size.0 - CUT, at.y2 > size.1 - CUT])
+        };
+        let (before, behind) = cut(knot);
+        let uncut = |k: &&Knot| cut(k) == ([false; 2], [false; 2]);
+        let nearest = chain.knots.iter().filter(uncut);
+        let nearest = nearest.min_by_key(|k| k.frame.abs_diff(knot.frame));
+        let mut rect = knot.rect;
+        if let Some(k) = nearest.filter(|_| before != [false; 2] || behind != [false; 2]) {
+            let (w, h) = (k.rect.width(), k.rect.height());
+            let (x1, y1, x2, y2) = (rect.x1, rect.y1, rect.x2, rect.y2);
+            if before[0] {
+                rect.x1 = x1.min(x2 - w);
+            }
+            if before[1] {
+                rect.y1 = y1.min(y2 - h);
+            }
+            if behind[0] {
+                rect.x2 = x2.max(x1 + w);
+            }
+            if behind[1] {
+                rect.y2 = y2.max(y1 + h);
+            }
+        }
+        rect
     }
 
     /// A face that is cut by the picture's edge, or leaves it, is covered to the edge.
