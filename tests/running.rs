@@ -7,7 +7,7 @@ use std::{collections::HashMap, path::Path};
 use image::GrayImage;
 use unface::{
     Face, Rect,
-    track::{Camera, Motion, Options, Sighting, Tracker},
+    track::{Camera, Motion, Options, Sighting, Tracker, Tracks},
 };
 
 mod program;
@@ -222,4 +222,22 @@ fn a_face_that_ran_out_of_sight_is_covered_where_it_ran_and_where_it_was() {
         );
         assert!(held(160.0), "frame {frame}: {:?}", tracks.at(frame));
     }
+}
+
+#[test]
+fn boxes_that_a_person_gave_at_the_edge_grew_to_the_size_of_the_next_ones() {
+    // The first is narrow, as the picture's edge cuts the face.
+    let (first, last) = (
+        Rect::new(300.0, 100.0, 320.0, 150.0),
+        Rect::new(200.0, 100.0, 260.0, 160.0),
+    );
+    let times: Vec<f64> = (0..5).map(|n| f64::from(n) / 25.0).collect();
+    let given = Tracks::given(
+        &times,
+        vec![vec![(0, first, 1.0), (4, last, 1.0)]],
+        (320, 240),
+    );
+    let between = given.at(2);
+    assert_eq!(between.len(), 1);
+    assert_eq!(between[0].rect, Rect::new(250.0, 100.0, 290.0, 155.0));
 }

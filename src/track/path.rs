@@ -278,37 +278,35 @@ impl Tracks {
     }
 
     /// A sighting that the picture's edge cut, with the size of the nearest one that it did not: in other frames the camera may show
-    /// what lay beyond.
+    /// what lay beyond. Boxes that a person gave stay as they are.
     fn whole(&self, chain: &Chain, knot: &Knot) -> Rect {
-        let size = (self.size.0 as f32, self.size.1 as f32);
+        let (width, height) = (self.size.0 as f32, self.size.1 as f32);
         let cut = |k: &Knot| {
             let (dx, dy) = self.moments[k.frame].shift;
             let at = k.rect.moved(dx, dy);
-            let ends = [at.x1 < CUT, at.y1 < CUT];
-            (ends, [at.x2 > size.0 - CUT, at.y2 > size.1 - CUT])
+            [
+                at.x1 < CUT,
+                at.y1 < CUT,
+                at.x2 > width - CUT,
+                at.y2 > height - CUT,
+            ]
         };
-        let (before, behind) = cut(knot);
-        let uncut = |k: &&Knot| cut(k) == ([false; 2], [false; 2]);
-        let nearest = chain.knots.iter().filter(uncut);
-        let nearest = nearest.min_by_key(|k| k.frame.abs_diff(knot.frame));
-        let mut rect = knot.rect;
-        if let Some(k) = nearest.filter(|_| before != [false; 2] || behind != [false; 2]) {
-            let (w, h) = (k.rect.width(), k.rect.height());
-            let (x1, y1, x2, y2) = (rect.x1, rect.y1, rect.x2, rect.y2);
-            if before[0] {
-                rect.x1 = x1.min(x2 - w);
-            }
-            if before[1] {
-                rect.y1 = y1.min(y2 - h);
-            }
-            if behind[0] {
-                rect.x2 = x2.max(x1 + w);
-            }
-            if behind[1] {
-                rect.y2 = y2.max(y1 + h);
-            }
+        let [left, top, right, bottom] = cut(knot);
+        if self.given || !(left || top || right || bottom) {
+            return knot.rect;
         }
-        rect
+        let uncut = chain.knots.iter().filter(|k| cut(k) == [false; 4]);
+        let Some(k) = uncut.min_by_key(|k| k.frame.abs_diff(knot.frame)) else {
+            return knot.rect;
+        };
+        let (rect, w, h) = (knot.rect, k.rect.width(), k.rect.height());
+        let unless = |cut: bool, is: f32, would: f32| if cut { would } else { is };
+        Rect::new(
+            unless(left, rect.x1, rect.x1.min(rect.x2 - w)),
+            unless(top, rect.y1, rect.y1.min(rect.y2 - h)),
+            unless(right, rect.x2, rect.x2.max(rect.x1 + w)),
+            unless(bottom, rect.y2, rect.y2.max(rect.y1 + h)),
+        )
     }
 
     /// A face that is cut by the picture's edge, or leaves it, is covered to the edge.
