@@ -21,11 +21,9 @@ use unface::{
     Format, Rect, decode,
     decode::clip::{Clip, ClipOptions, Uncut},
     detect::{
-        self, DetectError, Detector, manifest,
-        model::Model,
-        pair::Pair,
+        self, Detector, manifest,
         rule::Sensitivity,
-        session::{Network, Runtime},
+        session::{Network, Networks, Runtime},
     },
     discover::Request,
     encode::clip::{Choice, ClipEncoder, Plan},
@@ -88,15 +86,11 @@ fn detector() -> Option<Detector> {
     let folder = std::env::var_os("HOME").map(|h| PathBuf::from(h).join(".local/share/unface"));
     let runtime = Runtime::load(None, &folder.into_iter().collect::<Vec<_>>()).ok()?;
     let network = |file| Network::from_bytes(manifest::embedded(file)?).ok();
-    let (cheap, dear) = (
+    let networks = Networks::Two(
         network("small-int8.onnx")?,
         network("centerface-int8.onnx")?,
     );
-    let open = move || -> Result<Box<dyn Model>, DetectError> {
-        let opened = |n: &Network| Ok(Box::new(n.open(&runtime)?) as Box<dyn Model>);
-        Ok(Box::new(Pair::new(opened(&cheap)?, opened(&dear)?)?))
-    };
-    Detector::new(open).ok()
+    Detector::new(move || networks.open(&runtime)).ok()
 }
 
 fn options() -> detect::Options {

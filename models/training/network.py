@@ -1,13 +1,12 @@
-"""CenterFace in PyTorch, the teacher, and the writing of ONNX graphs.
+"""CenterFace in PyTorch, the teacher.
 
 A block is MobileNetV2's: 1x1 to `hidden` channels, ReLU, 3x3 depthwise, ReLU, 1x1 back. Input: RGB 0..255, [n, 3, h, w], sides multiples of 32. Output:
 [n, 5, h/4, w/4]: logit, log(height/4), log(width/4), offsets of y and x in cells from the cell's centre.
 """
-import numpy as np
 import onnx
 import torch
 import torch.nn.functional as F
-from onnx import TensorProto, helper, numpy_helper
+from onnx import numpy_helper
 from torch import nn
 
 from quantise import fold
@@ -47,11 +46,16 @@ class Network(nn.Module):
         last = F.relu(self.mix(y))
         return self.head(last), y
 
-    def forward(self, x):
+    def both(self, x):
+        """(output, features at strides 4, 8, 16, 32 and of the neck)"""
         y, side = self.stem(x), {}
         for k, block in enumerate(self.blocks):
             y = side[k] = block(y)
-        return self.neck(y, side)[0]
+        output, fused = self.neck(y, side)
+        return output, [side[1], side[4], side[11], y, fused]
+
+    def forward(self, x):
+        return self.both(x)[0]
 
     def convolutions(self):
         """In the order of the original's graph."""
@@ -73,33 +77,3 @@ def original(path):
         network.head.weight.copy_(torch.cat([value[n.input[1]] for n in (heat, size, offset)]))
         network.head.bias.copy_(torch.cat([value[n.input[2]] if len(n.input) > 2 else torch.zeros(value[n.input[1]].shape[0]) for n in (heat, size, offset)]))
     return network.eval()
-
-
-class Graph:
-    """Writes nodes and weights of an ONNX graph; every method returns the name of its output."""
-
-    def __init__(self):
-        self.nodes, self.weights = [], []
-
-    def node(self, kind, *inputs, **attributes):
-        name = f"{kind.lower()}{len(self.nodes)}"
-        self.nodes.append(helper.make_node(kind, list(inputs), [name], name=name, **attributes))
-        return name
-
-    def convolution(self, layer, x, name):
-        for part in ("weight", "bias"):
-            self.weights.append(numpy_helper.from_array(getattr(layer, part).detach().numpy().astype(np.float32), f"{name}.{part}"))
-        self.nodes.append(helper.make_node(
-            "Conv", [x, f"{name}.weight", f"{name}.bias"], [name], name=name, group=layer.groups,
-            kernel_shape=list(layer.kernel_size), strides=list(layer.stride), pads=list(layer.padding) * 2))
-        return name
-
-    def relu(self, x):
-        return self.node("Relu", x)
-
-    def model(self, outputs):
-        picture = helper.make_tensor_value_info("input", TensorProto.FLOAT, [1, 3, "h", "w"])
-        graph = helper.make_graph(self.nodes, "unface", [picture], outputs, self.weights)
-        model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
-        onnx.checker.check_model(model)
-        return model

@@ -4,12 +4,11 @@ Input and output as network.py's: RGB 0..255 [n, 3, h, w], sides multiples of 32
 The head runs at stride 8 and puts out four cells each.
 """
 import numpy as np
+import onnx
 import torch
 import torch.nn.functional as F
 from onnx import TensorProto, helper, numpy_helper
 from torch import nn
-
-from network import Graph
 
 # Channels at strides 2 to 32; residual blocks at strides 4 to 32 and their inner channels; channels of the neck.
 PLAIN = {"channels": (16, 32, 64, 128, 192), "blocks": (1, 3, 4, 2), "inner": (32, 64, 96, 128), "neck": 64}
@@ -95,11 +94,42 @@ def first(layers):
 def load(path):
     weights = {k: v.float() for k, v in torch.load(path, weights_only=True).items()}
     network = Plain(**PLAIN)
-    network.load_state_dict(weights, strict=False)
+    missing, unknown = network.load_state_dict(weights, strict=False)
+    # A counter of the batch norms, which nothing reads, is not kept.
+    if unknown or any(not k.endswith(".num_batches_tracked") for k in missing):
+        raise SystemExit(f"{path} holds another network")
     return network.eval()
 
 
-class PlainGraph(Graph):
+class Graph:
+    """Writes nodes and weights of an ONNX graph; every method returns the name of its output."""
+
+    def __init__(self):
+        self.nodes, self.weights = [], []
+
+    def node(self, kind, *inputs, **attributes):
+        name = f"{kind.lower()}{len(self.nodes)}"
+        self.nodes.append(helper.make_node(kind, list(inputs), [name], name=name, **attributes))
+        return name
+
+    def convolution(self, layer, x, name):
+        for part in ("weight", "bias"):
+            self.weights.append(numpy_helper.from_array(getattr(layer, part).detach().numpy().astype(np.float32), f"{name}.{part}"))
+        self.nodes.append(helper.make_node(
+            "Conv", [x, f"{name}.weight", f"{name}.bias"], [name], name=name, group=layer.groups,
+            kernel_shape=list(layer.kernel_size), strides=list(layer.stride), pads=list(layer.padding) * 2))
+        return name
+
+    def relu(self, x):
+        return self.node("Relu", x)
+
+    def model(self, outputs):
+        picture = helper.make_tensor_value_info("input", TensorProto.FLOAT, [1, 3, "h", "w"])
+        graph = helper.make_graph(self.nodes, "unface", [picture], outputs, self.weights)
+        model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+        onnx.checker.check_model(model)
+        return model
+
     def unit(self, layers, x, name):
         return self.relu(self.convolution(folded(layers), x, name))
 
@@ -109,7 +139,7 @@ class PlainGraph(Graph):
 
 def export(network):
     """The ONNX model of a `Plain`, float, opset 17: `input` RGB 0..255 [1, 3, h, w] -> `heat` (after the sigmoid), `size`, `offset`, as CenterFace's."""
-    g = PlainGraph()
+    g = Graph()
     g.weights.append(numpy_helper.from_array(np.float32([1, 1, 2, 2]), "twice"))
     y, side = g.relu(g.convolution(first(network.stem), "input", "stem")), []
     for k, (down, stage) in enumerate(zip(network.down, network.stages)):

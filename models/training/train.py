@@ -42,15 +42,6 @@ class Crops(torch.utils.data.IterableDataset):
             yield torch.from_numpy(pictures), torch.from_numpy(maps)
 
 
-def features_of(teacher, x):
-    """The original's (output, features at strides 4, 8, 16, 32 and of its neck)."""
-    y, side = teacher.stem(x), {}
-    for k, block in enumerate(teacher.blocks):
-        y = side[k] = block(y)
-    output, fused = teacher.neck(y, side)
-    return output.float(), [side[1], side[4], side[11], y, fused]
-
-
 class Norms:
     """Running means that the losses are divided by, so that a crop without faces does not count for more than one with many."""
 
@@ -156,7 +147,7 @@ class Batches:
     """Batches as they come; with none at hand one of the last, mirrored, each at most `again` times."""
 
     def __init__(self, loader, device, again):
-        self.ready, self.device, self.again, self.kept, self.waited, self.fresh, self.old = queue.Queue(6), device, again, [], 0.0, 0, 0
+        self.ready, self.device, self.again, self.kept, self.old = queue.Queue(6), device, again, [], 0
         threading.Thread(target=self.fill, args=(loader,), daemon=True).start()
 
     def fill(self, loader):
@@ -164,7 +155,6 @@ class Batches:
             self.ready.put(batch)
 
     def next(self):
-        began = time.time()
         try:
             pictures, maps = self.ready.get(block=not self.kept)
         except queue.Empty:
@@ -175,8 +165,6 @@ class Batches:
             if left > 1:
                 self.kept.append((pictures, maps, left - 1))
             return pictures, maps
-        self.waited += time.time() - began
-        self.fresh += 1
         pictures, maps = (t.to(self.device, non_blocking=True) for t in (pictures, maps))
         if self.again:
             self.kept = [*self.kept, (pictures, maps, self.again)][-40:]
@@ -213,10 +201,10 @@ def main():
         pictures, maps = batches.next()
         x, maps = pictures.permute(0, 3, 1, 2), maps.float()
         with torch.no_grad():
-            taught, wanted = features_of(teacher, x.to(kind))
+            taught, wanted = teacher.both(x.to(kind))
         with torch.autocast(device, torch.bfloat16):
             output, features = network.both(x.float())
-        parts = losses(output.float(), features, maps, taught, wanted, trainer.norms, 0.05 + 0.35 * (1 - part))
+        parts = losses(output.float(), features, maps, taught.float(), wanted, trainer.norms, 0.05 + 0.35 * (1 - part))
         trainer.update(sum(parts.values()), rate)
         seen += len(pictures)
         for k, v in parts.items():

@@ -1,32 +1,30 @@
 //! What `--version --verbose` says.
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-};
+use std::{fs, path::PathBuf};
 
 use unface::{
     ShownPath,
     cage::Launcher,
     decode,
     detect::{
-        manifest,
+        manifest::{self, Entry},
         session::{Network, Runtime},
     },
     pipeline::Caged,
     redact,
 };
 
-use super::{args::Finding, places};
+use super::{args::Finding, places, settings::models::built_in};
 
 /// Version, model, runtime, effects and limits, as far as they can be had.
 pub fn about(finding: &Finding, launcher: Launcher) -> String {
-    let model = match &finding.model {
-        Some(path) if path.exists() => match fs::read(path) {
+    let model = match (built_in(finding.model.as_deref()), &finding.model) {
+        (Ok(Some(entry)), _) => ours(&entry),
+        (_, Some(path)) => match fs::read(path) {
             Ok(bytes) => described(&bytes, &ShownPath(path.clone()).to_string()),
             Err(e) => format!("{}: can't be read ({e})", ShownPath(path.clone())),
         },
-        chosen => built_in(chosen.as_deref()),
+        (_, None) => "none".into(),
     };
     let folders: Vec<PathBuf> = places::data_directory().into_iter().collect();
     let runtime = match Runtime::load(finding.onnxruntime.as_deref(), &folders) {
@@ -66,20 +64,15 @@ pub fn about(finding: &Finding, launcher: Launcher) -> String {
     )
 }
 
-/// One of ours, the default one without a name.
-fn built_in(name: Option<&Path>) -> String {
-    let entries = manifest::entries().unwrap_or_default();
-    let entry = entries
-        .iter()
-        .find(|e| name.is_none_or(|n| n == Path::new(&e.name)));
-    let Some(entry) = entry else {
-        return "no such file and no such name".into();
+/// One that comes with the program; a line for each network in it.
+fn ours(entry: &Entry) -> String {
+    let part = |name: &String| manifest::named(name).ok().flatten();
+    let files = match entry.parts.as_slice() {
+        [] => vec![entry.clone()],
+        parts => parts.iter().filter_map(part).collect(),
     };
-    let files = entries
-        .iter()
-        .filter(|e| e.name == entry.name || entry.parts.contains(&e.name))
-        .filter(|e| e.parts.is_empty());
     let lines: Vec<_> = files
+        .iter()
         .map(|e| match manifest::embedded(&e.file) {
             Some(bytes) => described(bytes, &format!("{}, embedded", e.name)),
             None => format!("{}: looked for in the data directory", e.name),

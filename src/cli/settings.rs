@@ -1,6 +1,6 @@
 //! What was typed → what is done, resolved once.
 
-mod models;
+pub(super) mod models;
 mod taken;
 
 use std::{
@@ -17,10 +17,8 @@ use unface::{
         Detector,
         again::Looks,
         manifest::Thresholds,
-        model::Model,
-        pair::Pair,
         rule::{Rule, Sensitivity},
-        session::{Network, Runtime},
+        session::Runtime,
     },
     discover::{List, Request},
     pipeline::{Caged, Faces, Recheck, Task},
@@ -34,7 +32,7 @@ use super::{
     report::Report,
     usage,
 };
-use models::{Networks, networks};
+use models::networks;
 use taken::{
     check_streams, check_strength, codec, looks, open_list, read_boxes, sticker, take_finding,
     take_reading,
@@ -225,17 +223,7 @@ impl Resolved {
         let folders: Vec<PathBuf> = places::data_directory().into_iter().collect();
         let runtime =
             Runtime::load(self.finding.onnxruntime.as_deref(), &folders).map_err(Error::Setup)?;
-        let open = move || -> Result<Box<dyn Model>, detect::DetectError> {
-            let opened =
-                |network: &Network| Ok(Box::new(network.open(&runtime)?) as Box<dyn Model>);
-            match &networks {
-                Networks::One(network) => opened(network),
-                Networks::Two(cheap, dear) => {
-                    Ok(Box::new(Pair::new(opened(cheap)?, opened(dear)?)?))
-                }
-            }
-        };
-        let detector = Detector::new(open).map_err(Error::Setup)?;
+        let detector = Detector::new(move || networks.open(&runtime)).map_err(Error::Setup)?;
         Ok(Some((detector, thresholds)))
     }
 

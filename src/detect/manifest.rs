@@ -95,18 +95,15 @@ pub fn named(name: &str) -> Result<Option<Entry>, DetectError> {
 /// # Errors
 /// Only if the program was built with a broken manifest, or with one that lacks a family.
 pub fn of_file(sum: &str, family: Family) -> Result<Entry, DetectError> {
-    let mut alike = entries()?
-        .into_iter()
-        .filter(|e| e.family == family && e.parts.is_empty())
-        .collect::<Vec<_>>();
-    let known = alike.iter().position(|e| e.sha256 == sum).unwrap_or(0);
-    if alike.is_empty() {
-        return Err(DetectError::Internal(format!(
+    let mut alike = entries()?;
+    alike.retain(|e| e.family == family && e.parts.is_empty());
+    let known = alike.iter().find(|e| e.sha256 == sum);
+    known.or(alike.first()).cloned().ok_or_else(|| {
+        DetectError::Internal(format!(
             "the manifest of models has none of {}",
             family.name()
-        )));
-    }
-    Ok(alike.swap_remove(known))
+        ))
+    })
 }
 
 /// The models that are embedded if they were there when the program was built, by their files' names.

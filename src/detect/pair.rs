@@ -11,7 +11,7 @@ use ndarray::{Array4, ArrayD, s};
 
 use super::{
     DetectError,
-    family::Family,
+    family::{Family, flat},
     model::{Arrangement, Model, Spec, Tensor},
 };
 
@@ -63,7 +63,14 @@ struct Grid {
 }
 
 /// What a network of the family puts out, as it lies: heat map, log sizes (height, width), offsets (y, x).
-struct Maps {
+struct Maps<'a> {
+    heat: &'a [f32],
+    size: &'a [f32],
+    offset: &'a [f32],
+}
+
+/// The same of both together.
+struct Joined {
     heat: Vec<f32>,
     size: Vec<f32>,
     offset: Vec<f32>,
@@ -103,12 +110,13 @@ impl Model for Pair {
         if (width * PATCHES, height * PATCHES) != (columns, rows) {
             return Err(DetectError::Internal("a window of an odd size".into()));
         }
-        let cheap = Maps::of(self.cheap.run(input)?, width, height)?;
+        let outputs = self.cheap.run(input)?;
+        let cheap = Maps::of(&outputs, width, height)?;
         let wanted = traces(&cheap, width, height);
-        let mut joined = Maps {
+        let mut joined = Joined {
             heat: cheap.heat.iter().map(|&p| mean(UNSEEN, logit(p))).collect(),
-            size: cheap.size.clone(),
-            offset: cheap.offset.clone(),
+            size: cheap.size.to_vec(),
+            offset: cheap.offset.to_vec(),
         };
         // How far inside of the window that it was taken from each block lies; 0 where none was.
         let mut depths = vec![0; width * height];
@@ -118,7 +126,7 @@ impl Model for Pair {
             } else {
                 self.dear.run(&Tensor::Patches(window.cut(patches)))?
             };
-            let seen = Maps::of(seen, window.width(), window.height())?;
+            let seen = Maps::of(&seen, window.width(), window.height())?;
             for y in window.y1..window.y2 {
                 for x in window.x1..window.x2 {
                     let (block, depth) = (y * width + x, window.depth(x, y, &wanted));
@@ -144,7 +152,7 @@ fn mean(dear: f32, cheap: f32) -> f32 {
 }
 
 /// Blocks where the dear network is to look: those with a trace, all that its box reaches, and some around.
-fn traces(maps: &Maps, width: usize, height: usize) -> Grid {
+fn traces(maps: &Maps<'_>, width: usize, height: usize) -> Grid {
     let mut grid = Grid {
         width,
         height,
@@ -294,28 +302,24 @@ impl Window {
     }
 }
 
-impl Maps {
+impl<'a> Maps<'a> {
     /// Outputs of a network for `width` × `height` blocks.
-    fn of(outputs: Vec<ArrayD<f32>>, width: usize, height: usize) -> Result<Self, DetectError> {
+    fn of(outputs: &'a [ArrayD<f32>], width: usize, height: usize) -> Result<Self, DetectError> {
         let cells = width * height * CELLS * CELLS;
-        let mut flat = outputs.into_iter().map(|o| o.into_raw_vec_and_offset().0);
-        match (flat.next(), flat.next(), flat.next()) {
-            (Some(heat), Some(size), Some(offset))
-                if (heat.len(), size.len(), offset.len()) == (cells, 2 * cells, 2 * cells) =>
-            {
-                Ok(Self { heat, size, offset })
-            }
-            _ => Err(DetectError::Run(
-                "gave outputs of another size than its input's; use another model".into(),
-            )),
-        }
+        Ok(Self {
+            heat: flat(outputs, 0, cells)?,
+            size: flat(outputs, 1, 2 * cells)?,
+            offset: flat(outputs, 2, 2 * cells)?,
+        })
     }
+}
 
+impl Joined {
     /// One block, at (`x`, `y`), of what both networks say; `dear` begins where `window` does, a row has `width` blocks.
     fn join(
         &mut self,
-        cheap: &Self,
-        dear: &Self,
+        cheap: &Maps<'_>,
+        dear: &Maps<'_>,
         window: &Window,
         (x, y): (usize, usize),
         width: usize,

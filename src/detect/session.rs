@@ -19,6 +19,7 @@ use super::{
     family::Family,
     model::{Model, Spec, Tensor},
     onnx,
+    pair::Pair,
 };
 
 /// The library's usual file name on this system.
@@ -220,6 +221,31 @@ impl Network {
             order: self.order.clone(),
             input: self.input.clone(),
         })
+    }
+}
+
+/// The networks that look, one or two together.
+#[derive(Debug, Clone)]
+pub enum Networks {
+    /// One alone.
+    One(Network),
+    /// A cheap one and a dear one, see [`Pair`].
+    Two(Network, Network),
+}
+
+impl Networks {
+    /// Opens all in the runtime, for one thread at a time.
+    ///
+    /// # Errors
+    /// As [`Network::open`] and [`Pair::new`].
+    pub fn open(&self, runtime: &Runtime) -> Result<Box<dyn Model>, DetectError> {
+        let opened = |network: &Network| -> Result<Box<dyn Model>, DetectError> {
+            Ok(Box::new(network.open(runtime)?))
+        };
+        match self {
+            Self::One(network) => opened(network),
+            Self::Two(cheap, dear) => Ok(Box::new(Pair::new(opened(cheap)?, opened(dear)?)?)),
+        }
     }
 }
 

@@ -7,18 +7,11 @@ use unface::{
     detect::{
         DetectError,
         manifest::{self, Entry, Thresholds},
-        session::Network,
+        session::{Network, Networks},
     },
 };
 
 use crate::cli::{Refusal, places, usage};
-
-/// The networks that look, one or two together.
-pub(super) enum Networks {
-    One(Network),
-    /// A cheap one and a dear one.
-    Two(Network, Network),
-}
 
 /// A model that comes with the program: embedded, else from the data directory.
 fn shipped(entry: &Entry) -> Result<Network, Refusal> {
@@ -73,25 +66,29 @@ fn of_model(path: &Path, source: DetectError) -> Refusal {
     })
 }
 
+/// The entry of what is asked for, the first without a name; none where that is a file, which goes before a name.
+pub(in crate::cli) fn built_in(model: Option<&Path>) -> Result<Option<Entry>, Refusal> {
+    let Some(path) = model else {
+        let first = manifest::entries()
+            .map_err(Error::Setup)?
+            .into_iter()
+            .next();
+        return first
+            .map(Some)
+            .ok_or_else(|| usage("the manifest of models is empty"));
+    };
+    match path.to_str() {
+        Some(name) if !path.exists() => manifest::named(name).map_err(|e| Error::Setup(e).into()),
+        _ => Ok(None),
+    }
+}
+
 /// What is asked for: a file or, where there is none of that name, one of ours.
 pub(super) fn networks(model: Option<&Path>) -> Result<(Networks, Thresholds), Refusal> {
-    let entry = match model {
-        None => {
-            let entries = manifest::entries().map_err(Error::Setup)?;
-            let first = entries.into_iter().next();
-            first.ok_or_else(|| usage("the manifest of models is empty"))?
-        }
-        Some(path) => {
-            let ours = path.to_str().filter(|_| !path.exists());
-            match ours
-                .map(manifest::named)
-                .transpose()
-                .map_err(Error::Setup)?
-            {
-                Some(Some(entry)) => entry,
-                _ => return named_file(path),
-            }
-        }
+    let entry = match (built_in(model)?, model) {
+        (Some(entry), _) => entry,
+        (None, Some(path)) => return named_file(path),
+        (None, None) => return Err(usage("the manifest of models is empty")),
     };
     let networks = match entry.parts.as_slice() {
         [] => Networks::One(shipped(&entry)?),

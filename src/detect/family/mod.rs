@@ -177,7 +177,11 @@ fn shown(dims: &[Option<i64>]) -> String {
 }
 
 /// One output as flat numbers, after its element count has been checked.
-fn flat(outputs: &[ArrayD<f32>], index: usize, len: usize) -> Result<&[f32], DetectError> {
+pub(super) fn flat(
+    outputs: &[ArrayD<f32>],
+    index: usize,
+    len: usize,
+) -> Result<&[f32], DetectError> {
     outputs.get(index).filter(|o| o.len() == len).and_then(|o| o.as_slice()).ok_or_else(|| {
         DetectError::Run(format!(
             "gave output {index} of shape {:?} where {len} numbers are expected; use another model",
