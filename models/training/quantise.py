@@ -15,7 +15,7 @@ Five steps, exact but the fourth:
  4 quantise  QDQ, weights signed and per channel, activations unsigned. Weights of ordinary convolutions use 7 bits: u8 x s8 products saturate
              in pairs on x86 without VNNI (with 8 bits 4.9 % instead of 1.6 % of the faces of wider_dev stayed exposed on such a machine). Depthwise
              kernels accumulate in 32 bits and keep 8. The stride-32 part stays in float: large faces are seen there, and it costs a tenth.
- 5 patches   the first layer as a product of matrices (patches.py).
+ 5 patches   the first layer as a product of matrices (patches.py), doublings as copies (upsampling.py).
 
 FOLDER: photos with people, any size; the weights do not depend on who is in them, only ranges are read off. Deterministic for the same files.
 """
@@ -33,6 +33,7 @@ from onnxruntime.quantization.shape_inference import quant_pre_process
 from PIL import Image
 
 from patches import from_patches
+from upsampling import by_copies
 
 INPUT = "input.1"
 ALPHA = 0.3
@@ -169,7 +170,7 @@ def quantise(model, pictures, target, left_in_float=FLOAT):
 
 
 def pack(path):
-    """As it is shipped: the first layer reads patches; large weights that stay in float are stored in 16 bits, and ONNX Runtime folds the casts when it loads the model."""
+    """As it is shipped: the first layer reads patches; doublings are copies; large weights that stay in float are stored in 16 bits, and ONNX Runtime folds the casts when it loads the model."""
     model = onnx.load(path)
     graph, casts = model.graph, []
     for i in graph.initializer:
@@ -181,7 +182,7 @@ def pack(path):
     del graph.node[:]
     graph.node.extend(nodes)
     del graph.value_info[:]
-    onnx.save(from_patches(model), path)
+    onnx.save(by_copies(from_patches(model)), path)
 
 
 def main():

@@ -127,12 +127,12 @@ const REDUCED_MIN: f32 = 40.0;
 pub const AGAIN_MIN: f32 = 32.0;
 /// How many times as sure as the rule asks a box must be there.
 pub const AGAIN_SURE: f32 = 2.0;
-/// A picture of up to 1.6 megapixels is searched whole; larger ones in windows of 0.6, so that a
+/// A picture of up to 1.6 megapixels is searched whole; larger ones in windows of 1, so that a
 /// network needs about 80 MB at a time. A cut shows the network half objects, which it takes for
 /// faces more often.
 const LAYOUT: Layout = Layout {
     whole: 1_600_000,
-    tile: 640_000,
+    tile: 1_000_000,
     overlap: 96,
     pad: 0,
     multiple: 32,

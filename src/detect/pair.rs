@@ -12,7 +12,7 @@ use ndarray::{Array4, ArrayD, s};
 use super::{
     DetectError,
     family::{Family, flat},
-    model::{Arrangement, Model, Spec, Tensor},
+    model::{Arrangement, Model, PATCH, Spec, Tensor},
 };
 
 /// The dear network's share of the logit, the cheap one has the rest; .5 and .75 were worse on held-back photos.
@@ -20,8 +20,6 @@ const DEEP: f32 = 0.65;
 /// Score from which a place counts as a trace. With .01 and .03 the figures above are the same, for 78 and 54 % of the area
 /// searched by the dear network instead of 62.
 const TRACE: f32 = 0.02;
-/// What the dear network is taken to say where it does not look: a logit far below every threshold.
-const UNSEEN: f32 = -9.0;
 /// Scores nearer to 0 or 1 than this are as sure.
 const SURE: f32 = 1e-6;
 
@@ -31,7 +29,8 @@ const BLOCK: usize = 32;
 const CELLS: usize = BLOCK / 4;
 /// Patches of the input, at stride 2, a block.
 const PATCHES: usize = BLOCK / 2;
-/// Blocks around a trace where what the dear network says counts.
+/// Blocks around a trace where what the dear network says counts. With none, or half of the trace's box, or a margin of two, 30 to 50 instead of 62 % of the
+/// area are searched and as many faces found in photos, but in moving clips 5 to 7 instead of 3 of 142 people stayed exposed.
 const AROUND: usize = 1;
 /// Blocks around those that it sees besides: near a window's edge it lacks half of what it goes by.
 const MARGIN: usize = 1;
@@ -114,7 +113,8 @@ impl Model for Pair {
         let cheap = Maps::of(&outputs, width, height)?;
         let wanted = traces(&cheap, width, height);
         let mut joined = Joined {
-            heat: cheap.heat.iter().map(|&p| mean(UNSEEN, logit(p))).collect(),
+            // Where the dear network does not look there is no face: the cheap one saw no trace there.
+            heat: vec![0.0; cheap.heat.len()],
             size: cheap.size.to_vec(),
             offset: cheap.offset.to_vec(),
         };
@@ -124,7 +124,7 @@ impl Model for Pair {
             let seen = if window.area() == width * height {
                 self.dear.run(input)?
             } else {
-                self.dear.run(&Tensor::Patches(window.cut(patches)))?
+                self.dear.run(&Tensor::Patches(window.cut(patches)?))?
             };
             let seen = Maps::of(&seen, window.width(), window.height())?;
             for y in window.y1..window.y2 {
@@ -294,11 +294,20 @@ impl Window {
         1 + across.min(side(y, self.y1, self.y2, grid.height))
     }
 
-    fn cut(&self, patches: &Array4<u8>) -> Array4<u8> {
+    fn cut(&self, patches: &Array4<u8>) -> Result<Array4<u8>, DetectError> {
         let of = |from: usize, to: usize| from * PATCHES..to * PATCHES;
-        patches
-            .slice(s![.., of(self.y1, self.y2), of(self.x1, self.x2), ..])
-            .to_owned()
+        let (rows, columns) = (of(self.y1, self.y2), of(self.x1, self.x2));
+        let shape = (1, rows.len(), columns.len(), PATCH);
+        let part = patches.slice(s![0, rows, columns, ..]);
+        let mut cut = Vec::with_capacity(part.len());
+        // Whole rows: element by element it took a twentieth of the time that searching the window takes.
+        for row in part.outer_iter() {
+            match row.as_slice() {
+                Some(row) => cut.extend_from_slice(row),
+                None => cut.extend(row.iter()),
+            }
+        }
+        Array4::from_shape_vec(shape, cut).map_err(|e| DetectError::Internal(e.to_string()))
     }
 }
 
