@@ -29,8 +29,8 @@ const BLOCK: usize = 32;
 const CELLS: usize = BLOCK / 4;
 /// Patches of the input, at stride 2, a block.
 const PATCHES: usize = BLOCK / 2;
-/// Blocks around a trace where what the dear network says counts. With none, or half of the trace's box, or a margin of two, 30 to 50 instead of 62 % of the
-/// area are searched and as many faces found in photos, but in moving clips 5 to 7 instead of 3 of 142 people stayed exposed.
+/// Blocks around a trace where what the dear network says counts. Less finds as many faces in photos, but in moving clips it left 5 to 7
+/// instead of 3 of 142 people bare (models/training/README.md).
 const AROUND: usize = 1;
 /// Blocks around those that it sees besides: near a window's edge it lacks half of what it goes by.
 const MARGIN: usize = 1;
