@@ -12,9 +12,9 @@ use crate::{
 
 /// Faces are searched in copies of at most this many pixels.
 pub(super) const SEARCHED: u32 = 1_000_000;
-/// Seconds between two frames that are searched: a seventh of what a track is held, and a third of the
-/// cost of every frame at 30 a second. Compared with .033 and .066 only.
-const PERIOD: f64 = 0.1;
+/// Seconds between two frames that are searched: every other one at 30 a second. In moving clips .70 % of the faces in all frames stay bare,
+/// 1.04 % with every third, for 1.2 times the CPU time. (Every frame against every other one, both with [`BEGIN`] at 2.4: .83 and 1.20 %, for 1.6 times.)
+const PERIOD: f64 = 1.0 / 15.0;
 /// At most so many frames are passed over between two that are searched: slow motion shows in them what may be seen
 /// in no other.
 pub(super) const SKIPPED: usize = 5;
