@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""A network in 8 bits whose first layer is a 3 x 3 convolution of stride 2 -> the same network with a product of matrices there.
+"""A network in 8 bits (QDQ) whose first layer is a 3 x 3 convolution of stride 2 -> the same network with a product of matrices there.
 
   python3 models/training/patches.py IN.onnx OUT.onnx
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""A network in 8 bits -> the same network that doubles width and height by copying rows of memory.
+"""A network in 8 bits (QDQ) -> the same network that doubles width and height by copying rows of memory.
 
   python3 models/training/upsampling.py IN.onnx OUT.onnx
 
