@@ -146,6 +146,7 @@ def channels(model, names, inputs):
 
 
 def ranges(model, names, pictures):
+    """Of each channel; at stride 32 those of large faces too."""
     late = [n for n in names if n in RECTIFIED]
     top = channels(model, [n for n in names if n not in RECTIFIED], tensors(pictures, EQUALISATION))
     for name, here in channels(model, late, views(pictures)).items():

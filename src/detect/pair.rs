@@ -18,7 +18,7 @@ use super::{
 /// The dear network's share of the logit, the cheap one has the rest; .5 and .75 were worse on held-back photos.
 const DEEP: f32 = 0.65;
 /// Score from which a place counts as a trace. With .01 and .03 the figures above are the same, for 78 and 54 % of the area
-/// searched by the dear network instead of 62.
+/// searched by the dear network instead of 62; in photos enlarged to 3 to 9 megapixels .03 leaves 27 instead of 23 of 1519 bare.
 const TRACE: f32 = 0.02;
 /// Scores nearer to 0 or 1 than this are as sure.
 const SURE: f32 = 1e-6;
