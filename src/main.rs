@@ -11,10 +11,8 @@ fn main() -> std::process::ExitCode {
     };
     // A panic is one failed picture, told like any other failure; its own text would only confuse.
     std::panic::set_hook(Box::new(|_| {}));
-    match std::panic::catch_unwind(|| cli::main(launcher)) {
-        Ok(code) => code.into(),
-        Err(_) => cli::broken().into(),
-    }
+    let exit = std::panic::catch_unwind(|| cli::main(launcher)).unwrap_or_else(|_| cli::broken());
+    cli::end(exit)
 }
 
 /// ONNX Runtime from 1.29 on writes into the user's cache folder when and where each run was, and sends it to its makers; it

@@ -367,6 +367,21 @@ fn many_failures_for_one_reason_are_summed_up() {
 }
 
 #[test]
+fn a_run_with_failures_once_ended_with_0_on_a_busy_machine() {
+    let dir = folder(&["in/a.jpg"]);
+    fs::write(dir.path().join("in/broken.jpg"), b"\xff\xd8\xff\xe0").unwrap();
+    std::thread::scope(|all| {
+        for i in 0..12 {
+            let dir = dir.path();
+            all.spawn(move || {
+                let said = run(dir, &["in", "-q", "-o", &format!("out{i}")], 1);
+                assert!(text(&said.stderr).contains("1 failed"));
+            });
+        }
+    });
+}
+
+#[test]
 fn colours_follow_the_flag_and_no_color() {
     let dir = folder(&[]);
     let coloured = |arguments: &[&str], no_color: bool| {

@@ -241,3 +241,69 @@ fn boxes_that_a_person_gave_at_the_edge_grew_to_the_size_of_the_next_ones() {
     assert_eq!(between.len(), 1);
     assert_eq!(between[0].rect, Rect::new(250.0, 100.0, 290.0, 155.0));
 }
+
+/// Where the one face of some looks at 15 a second is covered in each of them.
+fn followed(looks: &[Rect]) -> Vec<Rect> {
+    let mut tracker = Tracker::new(Options::default(), (640, 360));
+    for (i, rect) in looks.iter().enumerate() {
+        let face = Face {
+            rect: *rect,
+            score: 0.9,
+        };
+        let motion = (i > 0).then_some(STILL);
+        let found = Some(vec![Sighting::new(&face, 0.1)]);
+        tracker.push(i as f64 / 15.0, motion, found);
+    }
+    let tracks = tracker.finish();
+    let at = |i: usize| tracks.at(i).iter().find(|c| c.score > 0.0).map(|c| c.rect);
+    (0..looks.len()).map(|i| at(i).unwrap()).collect()
+}
+
+fn square(x: f32, y: f32, side: f32) -> Rect {
+    let half = side / 2.0;
+    Rect::new(x - half, y - half, x + half, y + half)
+}
+
+#[test]
+fn a_box_that_jumped_for_one_look_left_a_face_half_bare() {
+    let mut looks = vec![square(300.0, 200.0, 40.0); 9];
+    looks[4] = square(310.0, 190.0, 20.0);
+    let covered = followed(&looks);
+    assert!(covered.iter().all(|c| c.width() > 39.9), "{covered:?}");
+    // It is at most a third of a box from where it was seen, and nearer to where all the others saw it.
+    let (x, y) = covered[4].centre();
+    assert!((300.0..303.0).contains(&x) && (197.0..=200.0).contains(&y));
+}
+
+#[test]
+fn boxes_are_steadied_without_lagging_behind_who_moves() {
+    // Ten of its widths a second, out of the scene at the last look: the cover is where it is, in the first and the last look too.
+    let looks: Vec<Rect> = (0..9)
+        .map(|i| square(60.0 + 26.0 * i as f32, 200.0, 40.0))
+        .collect();
+    for (seen, covered) in looks.iter().zip(followed(&looks)) {
+        let (a, b) = (seen.centre(), covered.centre());
+        assert!((a.0 - b.0).hypot(a.1 - b.1) < 0.5, "{seen:?} {covered:?}");
+    }
+}
+
+#[test]
+fn who_jumps_is_covered_where_he_was_seen() {
+    let mut looks = vec![square(300.0, 200.0, 40.0); 9];
+    looks[8] = square(325.0, 200.0, 40.0);
+    let covered = followed(&looks);
+    // The cover is 1.3 times the box.
+    let share = covered[8].inflate(1.3).intersect(&looks[8]).area() / looks[8].area();
+    assert!(share > 0.8, "{share}");
+}
+
+#[test]
+fn what_the_pictures_edge_cuts_keeps_its_box() {
+    let mut looks: Vec<Rect> = (0..6)
+        .map(|i| square(20.0 + 8.0 * i as f32, 200.0, 40.0))
+        .collect();
+    looks[0] = Rect::new(0.0, 180.0, 12.0, 220.0);
+    let covered = followed(&looks);
+    assert_eq!(covered[0], looks[0]);
+    assert!(covered[1..].iter().all(|c| c.width() > 39.9), "{covered:?}");
+}

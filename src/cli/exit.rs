@@ -1,7 +1,5 @@
 //! The exit code, as a type.
 
-use std::process::ExitCode;
-
 use unface::{Error, Summary, discover::DiscoverError};
 
 /// How the program ends.
@@ -57,12 +55,6 @@ impl Exit {
         } else {
             Self::Done
         }
-    }
-}
-
-impl From<Exit> for ExitCode {
-    fn from(exit: Exit) -> Self {
-        Self::from(exit.code() as u8)
     }
 }
 

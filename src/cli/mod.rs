@@ -169,19 +169,22 @@ fn on_interrupt(stop: Arc<AtomicUsize>) {
             messages::line("stopping; press again to stop at once");
         } else {
             unface::write::remove_all();
-            end(Exit::Interrupted.code());
+            end(Exit::Interrupted);
         }
     };
     // Without a handler Ctrl-C ends the program at once, which leaves nothing partial either.
     let _ = ctrlc::set_handler(handler);
 }
 
-/// Ends the program at once. ONNX Runtime's own end would take from workers what they are using.
-fn end(code: i32) -> ! {
+/// Ends the program at once: every line and file is written and flushed by then. ONNX Runtime has code of its own
+/// that runs at a program's usual end: it would take from workers what they are using, and whatever goes wrong in it
+/// must not change the exit code that scripts rely on.
+pub fn end(exit: Exit) -> ! {
+    let _ = std::io::Write::flush(&mut std::io::stdout());
     #[cfg(unix)]
-    signal_hook::low_level::exit(code);
+    signal_hook::low_level::exit(exit.code());
     #[cfg(not(unix))]
-    std::process::exit(code)
+    std::process::exit(exit.code())
 }
 
 /// A file that grows over the limit of the system is that file's failure: without this the system ends the program.

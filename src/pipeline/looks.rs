@@ -27,7 +27,7 @@ const NEAR: f32 = 0.45;
 /// A box is a part of a face if more than this share of it lies on that.
 const PART: f32 = 0.3;
 /// Least strength of what is seen in a window: what a photo's rule asks for.
-const CLEAR: f32 = 0.6;
+const CLEAR: f32 = 0.49;
 /// A window is so many times as large as the face that is looked for: it may have moved by twice its size.
 const WINDOW: f32 = 5.0;
 /// Least side of a window in pixels: a face is told from what is around it.

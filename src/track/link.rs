@@ -30,7 +30,22 @@ impl Knot {
             score: sighting.score,
         }
     }
+
+    /// Whether the left, the upper, the right and the lower edge of a picture of `size` pixels cut it.
+    pub(super) fn cut(&self, moments: &[Moment], size: (u32, u32)) -> [bool; 4] {
+        let (dx, dy) = moments[self.frame].shift;
+        let at = self.rect.moved(dx, dy);
+        [
+            at.x1 < CUT,
+            at.y1 < CUT,
+            at.x2 > size.0 as f32 - CUT,
+            at.y2 > size.1 as f32 - CUT,
+        ]
+    }
 }
+
+/// Pixels from the picture's edge within which a box ends that the edge cut.
+const CUT: f32 = 2.0;
 
 /// The sightings of one face.
 #[derive(Debug, Clone, Default, PartialEq)]

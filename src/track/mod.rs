@@ -7,11 +7,13 @@
 //! |---|---|
 //! | how the camera moved | [`camera`] |
 //! | sightings that belong together, faint ones where a clear one leads to them | [`link`] |
+//! | what of a box's place and size is jitter | `steady` |
 //! | every frame in between, before and behind | [`path`] |
 
 pub mod camera;
 pub mod link;
 pub mod path;
+mod steady;
 
 use std::collections::HashMap;
 
@@ -206,7 +208,8 @@ impl Tracker {
     #[must_use]
     pub fn finish(mut self) -> Tracks {
         self.weigh_few();
-        let chains = link::link(&self.moments, &self.options);
+        let mut chains = link::link(&self.moments, &self.options);
+        steady::steady(&mut chains, &self.moments, self.size);
         Tracks::new(self.moments, chains, self.size, self.options)
     }
 }

@@ -39,8 +39,6 @@ pub struct Tracks {
 const APART: f32 = 0.2;
 /// A face nearer to the edge than this share of its size may be half outside.
 const EDGE: f32 = 0.5;
-/// Pixels from the picture's edge within which a box ends that the edge cut.
-const CUT: f32 = 2.0;
 
 impl Tracks {
     pub(super) fn new(
@@ -280,17 +278,7 @@ impl Tracks {
     /// A sighting that the picture's edge cut, with the size of the nearest one that it did not: in other frames the camera may show
     /// what lay beyond. Boxes that a person gave stay as they are.
     fn whole(&self, chain: &Chain, knot: &Knot) -> Rect {
-        let (width, height) = (self.size.0 as f32, self.size.1 as f32);
-        let cut = |k: &Knot| {
-            let (dx, dy) = self.moments[k.frame].shift;
-            let at = k.rect.moved(dx, dy);
-            [
-                at.x1 < CUT,
-                at.y1 < CUT,
-                at.x2 > width - CUT,
-                at.y2 > height - CUT,
-            ]
-        };
+        let cut = |k: &Knot| k.cut(&self.moments, self.size);
         let [left, top, right, bottom] = cut(knot);
         if self.given || !(left || top || right || bottom) {
             return knot.rect;
