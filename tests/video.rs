@@ -341,6 +341,23 @@ fn what_detect_prints_of_a_video_can_be_edited_and_applied() {
 }
 
 #[test]
+fn a_speed_by_the_name_that_mp4_knows_failed_for_webm() {
+    if !ffmpeg() {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let clip = ["-f", "lavfi", "-i", "testsrc=s=160x120:r=10:d=0.5"];
+    render(dir.path(), "in.webm", &clip);
+    for preset in ["veryfast", "placebo", "5"] {
+        let args = ["in.webm", "-o", "out.webm", "-q", "--overwrite"];
+        done(&unface(
+            dir.path(),
+            &[&args[..], &["--preset", preset]].concat(),
+        ));
+    }
+}
+
+#[test]
 fn webm_stays_webm_and_sound_is_kept_only_on_request() {
     if !ffmpeg() {
         return;

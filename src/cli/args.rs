@@ -149,7 +149,7 @@ pub struct Cover {
     /// Bring high dynamic range (PQ, HLG) to usual colours (BT.709)
     #[arg(long, hide_short_help = true, help_heading = "Videos")]
     pub tone_map: bool,
-    /// Speed of the video encoder, by its own names [default: medium for h264]
+    /// Speed of the video encoder, from ultrafast to veryslow; AV1 and VP9 know numbers too [default: medium for h264]
     #[arg(long, value_name = "NAME", value_parser = preset, hide_short_help = true, help_heading = "Videos")]
     pub preset: Option<String>,
 

@@ -90,6 +90,28 @@ pub struct Plan {
 
 /// Quality of H.264 unless chosen otherwise: hardly to be told from the input.
 pub const H264_CRF: u8 = 20;
+
+/// Speeds by the names that people know from x264, the slowest first.
+const SPEEDS: [&str; 10] = [
+    "placebo",
+    "veryslow",
+    "slower",
+    "slow",
+    "medium",
+    "fast",
+    "faster",
+    "veryfast",
+    "superfast",
+    "ultrafast",
+];
+
+/// A speed for encoders that count theirs: their `number` for one of [`SPEEDS`]; their own numbers stay what they are.
+fn by_number(preset: Option<&str>, number: fn(usize) -> usize, usual: &str) -> String {
+    let preset = preset.unwrap_or(usual);
+    let named = SPEEDS.iter().position(|name| *name == preset);
+    named.map_or_else(|| preset.to_owned(), |n| number(n).to_string())
+}
+
 /// Bits a second of each channel of sound.
 const SOUND: u32 = 80_000;
 
@@ -226,7 +248,7 @@ impl Plan {
                 "-c:v",
                 "libsvtav1",
                 "-preset",
-                preset.unwrap_or("8"),
+                &by_number(preset, |n| n + 3, "8"),
                 "-crf",
                 &crf(30),
                 "-svtav1-params",
@@ -242,7 +264,7 @@ impl Plan {
                 "-deadline",
                 "good",
                 "-cpu-used",
-                preset.unwrap_or("4"),
+                &by_number(preset, |n| n.saturating_sub(1), "4"),
                 "-row-mt",
                 "1",
             ]),
