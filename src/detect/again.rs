@@ -64,10 +64,10 @@ impl Detector {
     ) -> Result<Vec<Face>, DetectError> {
         let mut seen = Vec::new();
         if looks == Looks::Small {
-            seen.push(self.smaller(view, options, AGAIN)?);
+            seen.push(self.reduced(view, options, AGAIN)?);
             seen[0].retain(|f| f.rect.height() >= LEAST);
         } else {
-            seen.push(self.smaller(view, options, HALF)?);
+            seen.push(self.reduced(view, options, HALF)?);
             seen.push(self.search(view, options)?);
             let (width, height) = (view.width, view.height);
             let mirrored = View {
@@ -90,35 +90,16 @@ impl Detector {
         Ok(joined(seen, options))
     }
 
-    fn smaller(
+    fn reduced(
         &self,
         view: &View<'_>,
         options: &Options,
         reduction: u32,
     ) -> Result<Vec<Face>, DetectError> {
-        let (width, height) = (
-            view.width.div_ceil(reduction).max(1),
-            view.height.div_ceil(reduction).max(1),
-        );
-        let level = Level {
-            reduction,
-            width,
-            height,
-            overlap: (0, 0),
-            again: true,
-            tiles: Vec::new(),
-        };
-        let Some(copy) = reduced(view.samples()?, &level)? else {
-            return Ok(Vec::new());
-        };
-        let copy = View {
-            pixels: Cow::Owned(picture(copy)?),
-            width,
-            height,
-        };
+        let copy = smaller(view, reduction)?;
         let (sx, sy) = (
-            view.width as f32 / width as f32,
-            view.height as f32 / height as f32,
+            view.width as f32 / copy.width as f32,
+            view.height as f32 / copy.height as f32,
         );
         let options = Options {
             min_face: options.min_face / sy,
@@ -132,6 +113,31 @@ impl Detector {
             })
             .collect())
     }
+}
+
+/// A copy with sides `reduction` times as short.
+pub(super) fn smaller<'a>(view: &'a View<'_>, reduction: u32) -> Result<View<'a>, DetectError> {
+    let (width, height) = (
+        view.width.div_ceil(reduction).max(1),
+        view.height.div_ceil(reduction).max(1),
+    );
+    let level = Level {
+        reduction,
+        width,
+        height,
+        overlap: (0, 0),
+        again: true,
+        tiles: Vec::new(),
+    };
+    let pixels = match reduced(view.samples()?, &level)? {
+        Some(copy) => Cow::Owned(picture(copy)?),
+        None => Cow::Borrowed(&*view.pixels),
+    };
+    Ok(View {
+        pixels,
+        width,
+        height,
+    })
 }
 
 /// The faces of all looks, each with its mean score.

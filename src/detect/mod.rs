@@ -15,6 +15,7 @@ pub mod prepare;
 pub mod rule;
 pub mod session;
 pub mod tiling;
+pub mod turned;
 
 use std::sync::{Mutex, PoisonError};
 
@@ -70,6 +71,10 @@ pub struct Options {
     pub again_min: f32,
     /// There a box must be this many times as sure as the rule asks.
     pub again_sure: f32,
+    /// A picture whose best face has a lower score is looked at turned as well; 0: none is.
+    pub upright: f32,
+    /// A first opinion is enough: where two networks look together, that of the cheaper one.
+    pub glance: bool,
 }
 
 /// One pass at native size for measuring a model: no tiles, no size rule, no least size,
@@ -110,6 +115,8 @@ impl Options {
             reduced_min: REDUCED_MIN,
             again_min: AGAIN_MIN,
             again_sure: AGAIN_SURE,
+            upright: turned::UPRIGHT,
+            glance: false,
         }
     }
 }
@@ -160,9 +167,16 @@ impl Detector {
     /// When the network fails on any window: a picture that was searched in part only must not
     /// pass for searched.
     pub fn faces(&self, frame: &Frame, options: &Options) -> Result<Vec<Face>, DetectError> {
+        let views = views(frame.pixels());
         let mut boxes = Vec::new();
-        for view in views(frame.pixels()) {
-            boxes.extend(self.search(&view, options)?);
+        for view in &views {
+            boxes.extend(self.search(view, options)?);
+        }
+        let best = boxes.iter().map(|f| f.score).fold(0.0, f32::max);
+        if best < options.upright
+            && let Some(turn) = self.turn(frame, options, best.max(turned::SEEN))?
+        {
+            boxes.extend(self.boxes_turned(&views, turn, options)?);
         }
         Ok(merge::merge(boxes, options.merge, options.weak))
     }
@@ -198,7 +212,7 @@ impl Detector {
             height,
         };
         let threshold = |h: f32| options.rule.threshold(h);
-        let mut boxes = self.window(view.samples()?, tile, &threshold)?;
+        let mut boxes = self.window(view.samples()?, tile, &threshold, false)?;
         let whole = |from: i32, side: u32, full: u32, start: f32, end: f32| {
             let to = from + side as i32;
             (from <= 0 || start > from as f32) && (to >= full as i32 || end < to as f32)
@@ -230,7 +244,7 @@ impl Detector {
             width: w,
             height: h,
         };
-        let found = self.window(samples, tile, &|_| raw.threshold)?;
+        let found = self.window(samples, tile, &|_| raw.threshold, false)?;
         Ok(merge::suppress(found, raw.nms))
     }
 
@@ -256,7 +270,7 @@ impl Detector {
                 .tiles
                 .par_iter()
                 .map(|tile| {
-                    let mut faces = self.window(samples, *tile, &threshold)?;
+                    let mut faces = self.window(samples, *tile, &threshold, options.glance)?;
                     faces.retain(|f| {
                         let (x, y) = f.rect.centre();
                         level.owns(tile, x, y)
@@ -292,9 +306,10 @@ impl Detector {
         samples: Samples<'_>,
         tile: Tile,
         threshold: &dyn Fn(f32) -> f32,
+        glance: bool,
     ) -> Result<Vec<Face>, DetectError> {
         let mut model = self.take()?;
-        let result = run_window(model.as_mut(), samples, tile, threshold);
+        let result = run_window(model.as_mut(), samples, tile, threshold, glance);
         // A network that failed once may be in any state.
         if result.is_ok() {
             self.idle
@@ -320,6 +335,7 @@ fn run_window(
     samples: Samples<'_>,
     tile: Tile,
     threshold: &dyn Fn(f32) -> f32,
+    glance: bool,
 ) -> Result<Vec<Face>, DetectError> {
     let spec = model.spec().clone();
     let (x, y) = (tile.x as f32, tile.y as f32);
@@ -327,7 +343,11 @@ fn run_window(
         return run_fixed(model, samples, tile, (width, height), threshold);
     }
     let input = prepare::window(samples, tile, &spec);
-    let outputs = model.run(&input)?;
+    let outputs = if glance {
+        model.glance(&input)?
+    } else {
+        model.run(&input)?
+    };
     let faces = spec
         .family
         .decode(&outputs, tile.width, tile.height, threshold)?;

@@ -69,4 +69,12 @@ pub trait Model: Send {
     /// # Errors
     /// When the runtime fails, or gives something else than numbers.
     fn run(&mut self, input: &Tensor) -> Result<Vec<ArrayD<f32>>, DetectError>;
+
+    /// A first opinion, in the same form, from the cheapest part of a network that is made of several.
+    ///
+    /// # Errors
+    /// As [`Model::run`].
+    fn glance(&mut self, input: &Tensor) -> Result<Vec<ArrayD<f32>>, DetectError> {
+        self.run(input)
+    }
 }
