@@ -164,10 +164,28 @@ fn a_face_in_the_corner_is_found() {
 #[test]
 fn a_picture_of_one_window_is_searched_once_more_at_a_quarter_of_its_size() {
     let (detector, windows) = detector(40.0);
-    let frame = from_upright_pixels(dots(640, 480, &[]));
+    let frame = from_upright_pixels(dots(640, 480, &[(300, 200)]));
     detector
         .faces(&frame, &Options::new(Rule::flat(0.5)))
         .unwrap();
+    assert_eq!(*windows.lock().unwrap(), [(640, 480), (160, 128)]);
+}
+
+#[test]
+fn a_picture_that_shows_nobody_clearly_is_looked_at_turned_at_half_its_size() {
+    let (detector, windows) = detector(40.0);
+    let frame = from_upright_pixels(dots(640, 480, &[]));
+    let options = Options::new(Rule::flat(0.5));
+    detector.faces(&frame, &options).unwrap();
+    let mut looks = windows.lock().unwrap().split_off(2);
+    looks.sort_unstable();
+    assert_eq!(looks, [(256, 320), (256, 320), (320, 256)]);
+    windows.lock().unwrap().clear();
+    let upright = Options {
+        upright: 0.0,
+        ..options
+    };
+    detector.faces(&frame, &upright).unwrap();
     assert_eq!(*windows.lock().unwrap(), [(640, 480), (160, 128)]);
 }
 
