@@ -22,7 +22,7 @@ pub(super) const SKIPPED: usize = 5;
 /// in many frames, so its best score may be asked for; what is not one is held as long as one.
 const BEGIN: f32 = 2.1;
 /// A score that continues a track, as a share of what the rule for photos asks for: fainter ones lead it astray (on 54 clips from photos
-/// 18 of 443 people were bare in some frame at .5, 12 at .7 and .75).
+/// 15 of 443 people were bare in some frame at .5, 12 at .7, 13 at .75).
 const FAINT: f32 = 0.72;
 /// Frames that wait between two stages.
 pub(super) const WAITING: usize = 4;
