@@ -11,7 +11,7 @@ from onnx import TensorProto, helper, numpy_helper
 from torch import nn
 
 # Channels at strides 2 to 32; residual blocks at strides 4 to 32 and their inner channels; channels of the neck.
-PLAIN = {"channels": (16, 32, 64, 128, 192), "blocks": (1, 5, 4, 2), "inner": (32, 64, 96, 128), "neck": 64}
+PLAIN = {"channels": (16, 32, 64, 128, 192), "blocks": (1, 3, 4, 2), "inner": (32, 64, 96, 128), "neck": 64}
 # The layer that stays in float: a step of 8 bits in its logits is a fourteenth of the score.
 CELLS = "cells"
 
@@ -49,16 +49,6 @@ class Plain(nn.Module):
         nn.init.normal_(self.out.weight, std=0.01)
         self.out.bias.data = torch.tensor([-4.6, 1.6, 1.6, 0, 0]).repeat_interleave(4)
         self.compare = nn.ModuleList(nn.Conv2d(i, o, 1) for i, o in zip((*channels[1:], neck), (24, 32, 96, 24, 96))) if taught else None
-
-    def begin_as(self, path):
-        """Takes a checkpoint's weights; residual blocks that it lacks add nothing at first."""
-        missing, unknown = self.load_state_dict(load(path).state_dict(), strict=False)
-        grown = [m for m in missing if m.endswith(".b.1.weight")]
-        blocks = tuple(m.removesuffix("b.1.weight") for m in grown)
-        if unknown or any(not m.startswith((*blocks, "compare")) for m in missing):
-            raise SystemExit(f"{path} holds another network")
-        for m in grown:
-            nn.init.zeros_(self.get_parameter(m))
 
     def both(self, x):
         """(output, features to compare with the teacher's at strides 4, 8, 16, 32 and of its neck)"""
@@ -101,20 +91,9 @@ def first(layers):
     return result
 
 
-def shape_of(weights):
-    """The arguments of `Plain` that a checkpoint was made with."""
-    levels = range(4)
-    return {
-        "channels": tuple(len(weights[f"{n}.0.weight"]) for n in ("stem", *(f"down.{k}" for k in levels))),
-        "blocks": tuple(1 + max(int(n.split(".")[2]) for n in weights if n.startswith(f"stages.{k}.")) for k in levels),
-        "inner": tuple(len(weights[f"stages.{k}.0.a.0.weight"]) for k in levels),
-        "neck": len(weights["last.0.weight"]),
-    }
-
-
 def load(path):
     weights = {k: v.float() for k, v in torch.load(path, weights_only=True).items()}
-    network = Plain(**shape_of(weights))
+    network = Plain(**PLAIN)
     missing, unknown = network.load_state_dict(weights, strict=False)
     # A counter of the batch norms, which nothing reads, is not kept.
     if unknown or any(not k.endswith(".num_batches_tracked") for k in missing):

@@ -151,15 +151,13 @@ class Sampler:
             grey = cv2.cvtColor(cv2.cvtColor(x, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
             f = 0.0 if u < 0.08 else r.uniform(0.3, 1.7)
             x = cv2.addWeighted(x, f, grey, 1 - f, 0)
-        for face in faces[r.random(len(faces)) < 0.09]:
+        for face in faces[r.random(len(faces)) < 0.07]:
             self.hide(x, face)
-        if r.random() < 0.08:
-            x = self.shade(x)
         u = r.random()
-        if u < 0.06:
-            x = cv2.GaussianBlur(x, (0, 0), r.uniform(0.5, 2.2))
-        elif u < 0.11:
-            kernel = np.zeros((n := int(r.integers(3, 12)), n), np.float32)
+        if u < 0.05:
+            x = cv2.GaussianBlur(x, (0, 0), r.uniform(0.5, 1.8))
+        elif u < 0.08:
+            kernel = np.zeros((n := int(r.integers(3, 9)), n), np.float32)
             kernel[n // 2] = 1 / n
             x = cv2.filter2D(x, -1, kernel if r.random() < 0.5 else kernel.T)
         if r.random() < 0.05:
@@ -167,14 +165,6 @@ class Sampler:
         if r.random() < 0.1:
             x = cv2.imdecode(cv2.imencode(".jpg", x, [cv2.IMWRITE_JPEG_QUALITY, int(r.integers(15, 75))])[1], 1)
         return x
-
-    def shade(self, x):
-        """A shadow with a soft edge over part of the crop."""
-        r, side = self.random, len(x)
-        angle, soft, depth = r.uniform(0, 2 * math.pi), r.uniform(4, side / 4), r.uniform(0.3, 0.85)
-        across = (np.arange(side, dtype=np.float32) - r.uniform(0.2, 0.8) * side) / soft
-        mask = (math.cos(angle) * across[None] + math.sin(angle) * across[:, None]).clip(0, 1)
-        return (x * (1 - depth * mask)[..., None]).astype(np.uint8)
 
     def hide(self, x, face):
         """A mask over the lower half, dark glasses or a patch."""

@@ -1,9 +1,8 @@
 #!/usr/bin/env python3
-"""Trains the network of plain.py, from nothing or on from a checkpoint: by labels, by the original's features and by what it and a second network see together.
-Meant for a GPU; works without, slowly.
+"""Trains the network of plain.py, from nothing or on from a checkpoint: by labels and by what the original sees. Meant for a GPU; works without, slowly.
 
   python3 models/training/train.py --cache CACHE --original models/centerface.onnx --minutes 9.5 --checkpoint models/training/checkpoint.pt
-  ... --start first.pt --second first.pt --peak 0.6                    # goes on with smaller steps, taught by both; blocks that `first.pt` lacks begin as nothing
+  ... --start models/training/checkpoint.pt --peak 0.36                # goes on, with smaller steps
 
 Processes make the crops; where the GPU is faster than they are, a batch is seen once more, mirrored. Written: the running mean of the weights.
 """
@@ -26,8 +25,6 @@ from sampling import Photos, Sampler
 AVERAGE = 0.998
 # The teacher's heat where the labels say that there is nobody counts this much.
 DOUBT = 0.3
-# The original's share of both teachers' logit.
-DEEP = 0.65
 # Heat that a labelled face's centre should have at least.
 PEAK = 0.75
 
@@ -85,19 +82,11 @@ def losses(output, features, maps, taught, wanted, norms, share):
     return result
 
 
-def together(logit, second):
-    """What both see, as src/detect/pair.rs has it."""
-    return DEEP * logit + (1 - DEEP) * second
-
-
 class Muon:
     """Steps orthogonalised (Jordan et al. 2024), for convolutions before batch norms: weights are kept at a norm of the root of their outputs, a step is `rate` of it."""
 
     def __init__(self, parameters):
         self.parameters, self.moments = parameters, [torch.zeros_like(p) for p in parameters]
-        self.alike = {}
-        for k, p in enumerate(parameters):
-            self.alike.setdefault((len(p), p[0].numel()), []).append(k)
         self.normalise()
 
     @torch.no_grad()
@@ -109,19 +98,17 @@ class Muon:
     def step(self, gradients, rate):
         torch._foreach_lerp_(self.moments, gradients, 0.1)
         looked = torch._foreach_lerp(gradients, self.moments, 0.9)
-        for (rows, columns), those in self.alike.items():
-            x = torch.stack([looked[k].reshape(rows, columns) for k in those]).bfloat16()
-            turned = rows > columns
-            x = x.mT if turned else x
-            x = x / (x.norm(dim=(1, 2), keepdim=True) + 1e-9)
+        for p, g in zip(self.parameters, looked):
+            x = g.reshape(len(g), -1).bfloat16()
+            turned = x.shape[0] > x.shape[1]
+            x = x.T if turned else x
+            x = x / (x.norm() + 1e-9)
             for _ in range(5):
-                a = x @ x.mT
-                b = torch.baddbmm(a, a, a, beta=-4.775, alpha=2.0315)
-                x = torch.baddbmm(x, b, x, beta=3.4445)
-            x = x.mT if turned else x
-            for k, step in zip(those, x):
-                p = self.parameters[k]
-                p.add_(step.reshape(p.shape).to(p.dtype) * (math.sqrt(rows) / math.sqrt(min(rows, columns))), alpha=-rate)
+                a = x @ x.T
+                b = torch.addmm(a, a, a, beta=-4.775, alpha=2.0315)
+                x = torch.addmm(x, b, x, beta=3.4445)
+            x = x.T if turned else x
+            p.add_(x.reshape(p.shape).to(p.dtype) * (math.sqrt(len(g)) / math.sqrt(min(x.shape))), alpha=-rate)
         self.normalise()
 
 
@@ -190,8 +177,6 @@ def main():
     p.add_argument("--original", default="models/centerface.onnx")
     p.add_argument("--checkpoint", required=True, type=Path)
     p.add_argument("--start", type=Path)
-    p.add_argument("--second", type=Path, help="checkpoint of a second teacher")
-    p.add_argument("--compile", action="store_true", help="worth its minute from ten minutes on")
     p.add_argument("--minutes", type=float, required=True)
     p.add_argument("--peak", type=float, default=1.0, help="the largest step, as a share of the usual one")
     p.add_argument("--batch", type=int, default=128)
@@ -207,23 +192,18 @@ def main():
     batches = Batches(loader, device, a.again)
     kind = torch.half if device == "cuda" else torch.float
     teacher = original(a.original).to(device, kind, memory_format=torch.channels_last).requires_grad_(False)
-    second = load(a.second).to(device, memory_format=torch.channels_last).requires_grad_(False) if a.second else None
     network = Plain(**PLAIN, taught=True)
     if a.start:
-        network.begin_as(a.start)
+        network.load_state_dict(load(a.start).state_dict(), strict=False)
     trainer, seen, since = Trainer(network.to(device, memory_format=torch.channels_last).train()), 0, 0
-    see, look, both = (torch.compile(f) if a.compile else f for f in (teacher.both, second, network.both))
     while (part := (time.time() - began) / 60 / a.minutes) < 1:
         rate = min(1, (trainer.steps + 1) / 200) * (0.01 + a.peak * (0.5 + 0.5 * math.cos(math.pi * part)))
         pictures, maps = batches.next()
         x, maps = pictures.permute(0, 3, 1, 2), maps.float()
         with torch.no_grad():
-            taught, wanted = see(x.to(kind))
+            taught, wanted = teacher.both(x.to(kind))
         with torch.autocast(device, torch.bfloat16):
-            if second:
-                with torch.no_grad():
-                    taught[:, 0] = together(taught[:, 0], look(x.float())[:, 0])
-            output, features = both(x.float())
+            output, features = network.both(x.float())
         parts = losses(output.float(), features, maps, taught.float(), wanted, trainer.norms, 0.05 + 0.35 * (1 - part))
         trainer.update(sum(parts.values()), rate)
         seen += len(pictures)
