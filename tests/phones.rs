@@ -23,7 +23,7 @@ use unface::{
 };
 
 mod program;
-use program::{code, names, samples, text};
+use program::{code, names, sample, samples, text};
 
 fn redacted(pixels: DynamicImage) -> Redacted {
     let options = redact::Options {
@@ -392,14 +392,6 @@ fn a_still_and_a_clip_of_one_name_as_apple_makes_them_are_both_covered() {
 }
 
 /// A sample as pixels.
-fn sample(name: &str) -> DynamicImage {
-    let bytes = fs::read(samples().join(name)).unwrap();
-    photo(&bytes, &Options::default())
-        .unwrap()
-        .frame
-        .into_pixels()
-}
-
 fn pages() -> Vec<DynamicImage> {
     let grey = GrayImage::from_fn(31, 17, |x, y| image::Luma([(x * 7 + y) as u8]));
     let colour = RgbImage::from_fn(301, 209, |x, y| image::Rgb([x as u8, y as u8, 9]));

@@ -16,14 +16,13 @@ use unface::{
     decode::{self, from_upright_pixels},
     detect::{
         self, DetectError, Detector,
-        again::Looks,
         family::Family,
         model::{Arrangement, Channels, Model, Spec, Tensor},
         rule::Rule,
     },
     discover::Request,
     encode,
-    pipeline::{Faces, Outcome, Recheck, Task, VideoOptions},
+    pipeline::{Doubt, Faces, Outcome, Recheck, Task, VideoOptions},
     redact::{Effect, Noise, Options, Redacted, cover},
     report::Record,
 };
@@ -274,9 +273,11 @@ fn frames_that_are_photos_were_searched_at_a_quarter_of_their_size_by_detect_onl
 #[test]
 fn a_face_that_only_the_second_look_sees_is_covered_and_a_doubtful_one_is_named() {
     let recheck = Recheck {
-        looks: Looks::Small,
-        rule: Rule::flat(0.5),
-        uncertain: Rule::flat(0.2),
+        covered: Doubt {
+            rule: Rule::flat(0.5),
+            uncertain: Rule::flat(0.2),
+        },
+        before: None,
     };
     let (record, pixels, _) = run(None, Effect::Erase);
     assert!(record.faces.is_empty() && record.again == 0);

@@ -11,7 +11,7 @@ use unface::{
 };
 
 mod program;
-use program::{done, ffmpeg, render, unface};
+use program::{detected, ffmpeg, render};
 
 fn sample(name: &str) -> String {
     format!("{}/samples/{name}", env!("CARGO_MANIFEST_DIR"))
@@ -19,18 +19,9 @@ fn sample(name: &str) -> String {
 
 /// What is covered, by frame: what `detect` says, as much larger as it is covered.
 fn covered(dir: &Path, clip: &Path) -> Vec<Vec<Rect>> {
-    let output = unface(dir, &["detect", clip.to_str().unwrap(), "-q"]);
-    done(&output);
-    let lines = String::from_utf8(output.stdout).unwrap();
-    let rects = |line: &str| {
-        let line: serde_json::Value = serde_json::from_str(line).unwrap();
-        let faces = line["faces"].as_array().unwrap().iter();
-        faces
-            .map(|f| serde_json::from_value::<Rect>(f.clone()).unwrap())
-            .map(|r| r.inflate(1.3))
-            .collect()
-    };
-    lines.lines().map(rects).collect()
+    let frames = detected(dir, clip.to_str().unwrap()).into_iter();
+    let covers = |faces: Vec<(Rect, f64)>| faces.iter().map(|f| f.0.inflate(1.3)).collect();
+    frames.map(covers).collect()
 }
 
 /// The share of `face`, as far as it is in the picture, that lies in some of the boxes; `None` if most of it is outside.

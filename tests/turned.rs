@@ -1,39 +1,21 @@
 //! Pictures that lie on their side or stand on their heads, with nothing in the file that says so. Needs what `tests/cli.rs` needs.
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
-use std::path::Path;
-
 use image::DynamicImage;
+use ndarray::ArrayD;
 use unface::{
     Rect,
-    decode::{self, photo},
+    decode::from_upright_pixels,
+    detect::{
+        self, DetectError, Detector,
+        family::Family,
+        model::{Arrangement, Channels, Model, Spec, Tensor},
+        rule::Rule,
+    },
 };
 
 mod program;
-use program::{done, ffmpeg, render, samples, unface};
-
-fn sample(name: &str) -> DynamicImage {
-    let bytes = std::fs::read(samples().join(name)).unwrap();
-    let photo = photo(&bytes, &decode::Options::default()).unwrap();
-    photo.frame.into_pixels()
-}
-
-/// Each line's faces, with their scores.
-fn detected(dir: &Path, file: &str) -> Vec<Vec<(Rect, f64)>> {
-    let output = unface(dir, &["detect", file, "-q"]);
-    done(&output);
-    let text = String::from_utf8(output.stdout).unwrap();
-    let faces = |line: &str| {
-        let line: serde_json::Value = serde_json::from_str(line).unwrap();
-        let faces = line["faces"].as_array().unwrap().iter();
-        let face = |f: &serde_json::Value| {
-            let rect = serde_json::from_value::<Rect>(f.clone()).unwrap();
-            (rect, f["score"].as_f64().unwrap())
-        };
-        faces.map(face).collect()
-    };
-    text.lines().map(faces).collect()
-}
+use program::{detected, ffmpeg, render, sample, samples};
 
 type Turn = (
     fn(&DynamicImage) -> DynamicImage,
@@ -112,4 +94,49 @@ fn videos_that_lie_on_their_side_or_stand_on_their_heads_left_faces_bare() {
             assert!(found.iter().any(covered), "frame {number}: {found:?}");
         }
     }
+}
+
+/// Sees nobody in pictures that are wider than high, and fails in others.
+struct Stumbling(Spec);
+
+impl Model for Stumbling {
+    fn spec(&self) -> &Spec {
+        &self.0
+    }
+
+    fn run(&mut self, input: &Tensor) -> Result<Vec<ArrayD<f32>>, DetectError> {
+        let Tensor::Planes(input) = input else {
+            unreachable!()
+        };
+        let (h, w) = (input.shape()[2], input.shape()[3]);
+        if h > w {
+            return Err(DetectError::Run("stumbles".into()));
+        }
+        let map = |channels: usize| ArrayD::zeros(vec![1, channels, h / 4, w / 4]);
+        Ok(vec![map(1), map(2), map(2)])
+    }
+}
+
+#[test]
+fn a_network_that_fails_in_a_turned_look_fails_the_picture() {
+    let spec = Spec {
+        family: Family::Centerface,
+        arrangement: Arrangement::Planes,
+        channels: Channels::Rgb,
+        mean: 0.0,
+        scale: 1.0,
+        multiple: 32,
+        fixed: None,
+    };
+    let open = move || Ok(Box::new(Stumbling(spec.clone())) as Box<dyn Model>);
+    let detector = Detector::new(open).unwrap();
+    let frame = from_upright_pixels(DynamicImage::new_rgb8(512, 256));
+    let options = detect::Options::new(Rule::flat(0.5));
+    let upright_only = detect::Options {
+        upright: 0.0,
+        ..options
+    };
+    assert!(detector.faces(&frame, &upright_only).unwrap().is_empty());
+    let failed = detector.faces(&frame, &options);
+    assert!(matches!(failed, Err(DetectError::Run(_))), "{failed:?}");
 }

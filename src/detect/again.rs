@@ -1,23 +1,29 @@
-//! A covered picture → faces that are still to be seen in it.
+//! A picture, covered or not → faces as other looks show them.
 //!
 //! Looks in other ways than the first search did, where a network makes other mistakes: at a copy of a quarter
 //! of the size, which costs little and shows faces that fill the picture at a size that the network knows; and,
-//! for people who can wait, at a half, at the picture and at its mirror image. Knows nothing of
+//! for people who can wait, at a half, at the mirror image and enlarged. Knows nothing of
 //! what was covered. It finds little: what one look misses by far, the others mostly miss as well.
 
 use std::borrow::Cow;
 
+use fast_image_resize as fir;
 use image::DynamicImage;
 
 use super::{
-    AGAIN_MIN, Copy, DetectError, Detector, Options, View, reduced,
+    AGAIN_MIN, Copy, DetectError, Detector, Options, View, reduced, resized,
     tiling::{AGAIN, Level},
     views,
 };
 use crate::{face::Face, geometry::Rect};
 
-/// How much smaller the copy is that is searched beside the picture and its mirror image.
+/// How much smaller the copy is that is searched beside the mirror image.
 const HALF: u32 = 2;
+/// How much larger the other one is. Of 1947 faces in photos held back 17 instead of 23 stay exposed so, for 1.0 points of false area;
+/// with the picture itself in its place 18, for 1.2.
+const LARGER: f64 = std::f64::consts::SQRT_2;
+/// A picture of more pixels is searched as it is instead: twice of it would take too much memory, and people in it are hardly small.
+const MOST: u64 = 12_000_000;
 /// Least height of a face in pixels of the picture where the reduced copy alone is looked at.
 const LEAST: f32 = AGAIN_MIN * AGAIN as f32;
 /// Boxes of different looks that overlap by more than this (IoU) are one face.
@@ -28,7 +34,7 @@ const SAME: f32 = 0.35;
 pub enum Looks {
     /// At a quarter of the size, for faces of 128 pixels and more: a sixteenth of the first search's cost.
     Small,
-    /// At half size, at full size and mirrored: 2.25 times its cost.
+    /// At half size, mirrored and enlarged: 3.25 times its cost.
     Three,
 }
 
@@ -68,7 +74,10 @@ impl Detector {
             seen[0].retain(|f| f.rect.height() >= LEAST);
         } else {
             seen.push(self.reduced(view, options, HALF)?);
-            seen.push(self.search(view, options)?);
+            seen.push(match u64::from(view.width) * u64::from(view.height) {
+                0..=MOST => self.of_copy(view, &larger(view)?, options)?,
+                _ => self.search(view, options)?,
+            });
             let (width, height) = (view.width, view.height);
             let mirrored = View {
                 pixels: Cow::Owned(view.pixels.fliph()),
@@ -96,7 +105,16 @@ impl Detector {
         options: &Options,
         reduction: u32,
     ) -> Result<Vec<Face>, DetectError> {
-        let copy = smaller(view, reduction)?;
+        self.of_copy(view, &smaller(view, reduction)?, options)
+    }
+
+    /// Faces that a copy of the picture shows, in pixels of the picture.
+    fn of_copy(
+        &self,
+        view: &View<'_>,
+        copy: &View<'_>,
+        options: &Options,
+    ) -> Result<Vec<Face>, DetectError> {
         let (sx, sy) = (
             view.width as f32 / copy.width as f32,
             view.height as f32 / copy.height as f32,
@@ -105,7 +123,7 @@ impl Detector {
             min_face: options.min_face / sy,
             ..*options
         };
-        let found = self.search(&copy, &options)?.into_iter();
+        let found = self.search(copy, &options)?.into_iter();
         Ok(found
             .map(|f| Face {
                 rect: f.rect.scaled(sx, sy),
@@ -137,6 +155,18 @@ pub(super) fn smaller<'a>(view: &'a View<'_>, reduction: u32) -> Result<View<'a>
         pixels,
         width,
         height,
+    })
+}
+
+/// A copy that is [`LARGER`].
+fn larger<'a>(view: &View<'_>) -> Result<View<'a>, DetectError> {
+    let longer = |side: u32| (f64::from(side) * LARGER).round() as u32;
+    let size = (longer(view.width), longer(view.height));
+    let copy = resized(view.samples()?, size, fir::FilterType::Bilinear)?;
+    Ok(View {
+        pixels: Cow::Owned(picture(copy)?),
+        width: size.0,
+        height: size.1,
     })
 }
 

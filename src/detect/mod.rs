@@ -174,7 +174,8 @@ impl Detector {
         }
         let best = boxes.iter().map(|f| f.score).fold(0.0, f32::max);
         if best < options.upright
-            && let Some(turn) = self.turn(frame, options, best.max(turned::SEEN))?
+            && let Some(first) = views.first()
+            && let Some(turn) = self.turn_of(first, options, best.max(turned::SEEN))?
         {
             boxes.extend(self.boxes_turned(&views, turn, options)?);
         }
@@ -479,7 +480,7 @@ fn views(pixels: &DynamicImage) -> Vec<View<'_>> {
     vec![colours, on(255), on(0)]
 }
 
-/// A reduced copy.
+/// A copy of another size.
 struct Copy {
     data: Vec<u8>,
     width: u32,
@@ -499,9 +500,17 @@ impl Copy {
 }
 
 fn reduced(samples: Samples<'_>, level: &Level) -> Result<Option<Copy>, DetectError> {
-    if level.reduction == 1 {
-        return Ok(None);
+    match level.reduction {
+        1 => Ok(None),
+        _ => resized(samples, (level.width, level.height), fir::FilterType::Box).map(Some),
     }
+}
+
+fn resized(
+    samples: Samples<'_>,
+    (width, height): (u32, u32),
+    filter: fir::FilterType,
+) -> Result<Copy, DetectError> {
     let internal = |e: &dyn std::fmt::Display| DetectError::Internal(e.to_string());
     let kind = match samples.step {
         1 => fir::PixelType::U8,
@@ -510,18 +519,18 @@ fn reduced(samples: Samples<'_>, level: &Level) -> Result<Option<Copy>, DetectEr
     };
     let source = fir::images::ImageRef::new(samples.width, samples.height, samples.data, kind)
         .map_err(|e| internal(&e))?;
-    let mut copy = fir::images::Image::new(level.width, level.height, kind);
+    let mut copy = fir::images::Image::new(width, height, kind);
     // Alpha is passed over by the search, so it must not weigh here either.
     let how = fir::ResizeOptions::new()
-        .resize_alg(fir::ResizeAlg::Convolution(fir::FilterType::Box))
+        .resize_alg(fir::ResizeAlg::Convolution(filter))
         .use_alpha(false);
     fir::Resizer::new()
         .resize(&source, &mut copy, &how)
         .map_err(|e| internal(&e))?;
-    Ok(Some(Copy {
+    Ok(Copy {
         data: copy.into_vec(),
-        width: level.width,
-        height: level.height,
+        width,
+        height,
         step: samples.step,
-    }))
+    })
 }

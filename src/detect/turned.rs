@@ -74,13 +74,21 @@ impl Detector {
         options: &Options,
         score: f32,
     ) -> Result<Option<Turn>, DetectError> {
-        let view = rgb8(frame.pixels());
+        self.turn_of(&rgb8(frame.pixels()), options, score)
+    }
+
+    pub(super) fn turn_of(
+        &self,
+        view: &View<'_>,
+        options: &Options,
+        score: f32,
+    ) -> Result<Option<Turn>, DetectError> {
         let pixels = u64::from(view.width) * u64::from(view.height);
         let reduction = match pixels {
             0..=SMALL => 1,
             _ => (pixels as f64 / MOST as f64).sqrt().ceil().max(2.0) as u32,
         };
-        let small = smaller(&view, reduction)?;
+        let small = smaller(view, reduction)?;
         let mut options = Options {
             rule: Rule::flat(score),
             min_face: options.min_face / reduction as f32,

@@ -26,8 +26,10 @@ use std::{
 
 use crate::{
     decode, detect,
+    detect::rule::Rule,
     discover::{self, Job, Listed, Source},
     error::Error,
+    face::Face,
     geometry::Rect,
     redact,
     report::{Boxes, Record, Status, VERSION, names},
@@ -108,15 +110,33 @@ pub enum Task {
     Detect,
 }
 
-/// How a covered picture is searched again for faces that are still to be seen.
+/// How a picture is searched again for faces that the first search missed.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Recheck {
-    /// How much is done.
-    pub looks: detect::again::Looks,
+    /// At a quarter of its size, once it is covered.
+    pub covered: Doubt,
+    /// In three other ways before that, for people who can wait: covers make a network see faces beside them.
+    pub before: Option<Doubt>,
+}
+
+/// What another look may see.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Doubt {
     /// What counts as a face then, by heights in the picture: it is covered too.
-    pub rule: detect::rule::Rule,
+    pub rule: Rule,
     /// What is named for a person to look at.
-    pub uncertain: detect::rule::Rule,
+    pub uncertain: Rule,
+}
+
+impl Doubt {
+    /// What counts as a face, and what may be one; the rest is left out.
+    fn parted(&self, found: Vec<Face>) -> (Vec<Face>, Vec<Face>) {
+        let passes = |rule: &Rule, f: &Face| f.score >= rule.threshold(f.rect.height());
+        let (sure, rest): (Vec<Face>, Vec<Face>) =
+            found.into_iter().partition(|f| passes(&self.rule, f));
+        let unsure = rest.into_iter().filter(|f| passes(&self.uncertain, f));
+        (sure, unsure.collect())
+    }
 }
 
 /// Where faces come from.

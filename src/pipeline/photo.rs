@@ -2,10 +2,12 @@
 
 use std::path::Path;
 
-use super::{Faces, Film, Outcome, Progress, Recheck, Shop, Task};
+use image::DynamicImage;
+
+use super::{Doubt, Faces, Film, Outcome, Progress, Shop, Task};
 use crate::{
     decode::{self, DecodeError, Dropped, Photo},
-    detect,
+    detect::{self, again::Looks},
     discover::{Job, Output},
     encode,
     error::Error,
@@ -13,7 +15,7 @@ use crate::{
     format::Format,
     frame::Frame,
     geometry::Rect,
-    redact::{self, Noise, Redacted},
+    redact::{self, Redacted},
     report::{Motion, Page, Status, VideoFacts, names},
     verify, write,
 };
@@ -21,6 +23,8 @@ use crate::{
 /// Most times that a covered picture is searched again: a face that was hidden by nothing but a bad
 /// look at it is found at once, and covers can make a second one look like a face.
 const ROUNDS: usize = 2;
+/// Overlap (IoU) from which two looks are in doubt about the same place.
+const SAME: f32 = 0.35;
 /// A look may see a face with this share of the mean score that counts.
 const FLOOR: f32 = 0.5;
 
@@ -206,7 +210,46 @@ impl Shop<'_> {
         })
     }
 
-    /// Searches the covered picture again, covers what is found, names what may be a face.
+    /// Faces that another look shows, with what decides about them.
+    fn looked(
+        &self,
+        source: &Path,
+        pixels: &DynamicImage,
+        doubt: &Doubt,
+        looks: Looks,
+    ) -> Result<Vec<Face>, Error> {
+        let Faces::Search(detector, search) = &self.settings.faces else {
+            return Ok(Vec::new());
+        };
+        let look = detect::Options {
+            rule: detect::rule::Rule::flat(doubt.uncertain.base * FLOOR),
+            ..*search
+        };
+        let found = detector.again(pixels, &look, looks);
+        found.map_err(|e| Error::Detect {
+            path: source.into(),
+            source: e,
+        })
+    }
+
+    /// Faces that three other looks at a picture show besides those that were found, and what may be one.
+    fn looked_thrice(
+        &self,
+        source: &Path,
+        frame: &Frame,
+        known: &[Face],
+        doubt: &Doubt,
+    ) -> Result<(Vec<Face>, Vec<Face>), Error> {
+        let Faces::Search(_, search) = &self.settings.faces else {
+            return Ok((known.to_vec(), Vec::new()));
+        };
+        let found = self.looked(source, frame.pixels(), doubt, Looks::Three)?;
+        let (sure, unsure) = doubt.parted(found);
+        let all = [known, &sure].concat();
+        Ok((detect::merge::merge(all, search.merge, search.weak), unsure))
+    }
+
+    /// Searches the covered picture again, covers what is found, adds what may be a face to what is in doubt.
     ///
     /// The pixels are those that are encoded next: what a decoder makes of them differs by less than
     /// what separates a face from none.
@@ -214,46 +257,30 @@ impl Shop<'_> {
         &self,
         source: &Path,
         covered: &mut Redacted,
-        options: &redact::Options,
-        noise: &mut Noise,
-        how: &Recheck,
-    ) -> Result<(Vec<Face>, Vec<Face>), Error> {
-        let (mut again, mut uncertain) = (Vec::new(), Vec::new());
-        let Faces::Search(detector, search) = &self.settings.faces else {
-            return Ok((again, uncertain));
-        };
+        doubt: &Doubt,
+        uncertain: &mut Vec<Face>,
+        mut cover: impl FnMut(&mut Redacted, &[Rect]) -> Result<(), Error>,
+    ) -> Result<Vec<Face>, Error> {
+        let mut again = Vec::new();
         for _ in 0..ROUNDS {
-            let look = detect::Options {
-                rule: detect::rule::Rule::flat(how.uncertain.base * FLOOR),
-                ..*search
-            };
-            let found = detector.again(covered.pixels(), &look, how.looks);
-            let mut open = found.map_err(|e| Error::Detect {
-                path: source.into(),
-                source: e,
-            })?;
-            open.retain(|f| {
-                f.score >= how.uncertain.threshold(f.rect.height()) && covered.is_open(&f.rect)
-            });
-            let (sure, unsure): (Vec<Face>, Vec<Face>) = open
-                .into_iter()
-                .partition(|f| f.score >= how.rule.threshold(f.rect.height()));
-            uncertain = unsure;
+            let mut found = self.looked(source, covered.pixels(), doubt, Looks::Small)?;
+            found.retain(|f| covered.is_open(&f.rect));
+            let (sure, unsure) = doubt.parted(found);
+            for face in unsure {
+                if uncertain.iter().all(|u| u.rect.iou(&face.rect) < SAME) {
+                    uncertain.push(face);
+                }
+            }
             if sure.is_empty() {
                 break;
             }
             let rects: Vec<Rect> = sure.iter().map(|f| f.rect).collect();
-            covered
-                .more(&rects, options, noise)
-                .map_err(|e| Error::Redact {
-                    path: source.into(),
-                    source: e,
-                })?;
+            cover(covered, &rects)?;
             again.extend(sure);
-            // What the new covers hide is no longer in doubt.
-            uncertain.retain(|f| covered.is_open(&f.rect));
         }
-        Ok((again, uncertain))
+        // What covers hide is not in doubt.
+        uncertain.retain(|f| covered.is_open(&f.rect));
+        Ok(again)
     }
 
     /// Covers what was seen on each page.
@@ -283,12 +310,24 @@ impl Shop<'_> {
         let mut noise = self.noise(index).map_err(failed)?;
         let mut all = Vec::new();
         for (number, frame) in pages.enumerate() {
+            let mut uncertain = Vec::new();
+            if let Some(doubt) = recheck.as_ref().and_then(|r| r.before.as_ref()) {
+                let known = seen.faces_of(number).len();
+                let (all, unsure) =
+                    self.looked_thrice(source, &frame, seen.faces_of(number), doubt)?;
+                seen.again += all.len().saturating_sub(known);
+                (*seen.faces_of(number), uncertain) = (all, unsure);
+                go_on(progress)?;
+            }
             let rects = seen.rects(number);
             let mut page =
                 redact::cover(frame, &rects, places, redact, &mut noise).map_err(failed)?;
             if let Some(recheck) = recheck {
-                let (again, uncertain) =
-                    self.recheck(source, &mut page, redact, &mut noise, recheck)?;
+                let cover = |page: &mut Redacted, rects: &[Rect]| {
+                    page.more(rects, redact, &mut noise).map_err(failed)
+                };
+                let again =
+                    self.recheck(source, &mut page, &recheck.covered, &mut uncertain, cover)?;
                 seen.again += again.len();
                 seen.faces_of(number).extend(again);
                 seen.uncertain.extend(uncertain);

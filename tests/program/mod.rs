@@ -6,6 +6,12 @@ use std::{
     process::{Command, Output},
 };
 
+use image::DynamicImage;
+use unface::{
+    Rect,
+    decode::{Options, photo},
+};
+
 #[allow(dead_code)]
 pub fn samples() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("samples")
@@ -67,6 +73,31 @@ pub fn render(dir: &Path, name: &str, args: &[&str]) -> PathBuf {
         .unwrap();
     code(&out, 0);
     path
+}
+
+/// A sample's pixels, as a viewer shows them.
+#[allow(dead_code)]
+pub fn sample(name: &str) -> DynamicImage {
+    let bytes = fs::read(samples().join(name)).unwrap();
+    let photo = photo(&bytes, &Options::default()).unwrap();
+    photo.frame.into_pixels()
+}
+
+/// What `detect` says of a file: each line's faces, with their scores.
+#[allow(dead_code)]
+pub fn detected(dir: &Path, file: &str) -> Vec<Vec<(Rect, f64)>> {
+    let output = unface(dir, &["detect", file, "-q"]);
+    done(&output);
+    let faces = |line: &str| {
+        let line: serde_json::Value = serde_json::from_str(line).unwrap();
+        let faces = line["faces"].as_array().unwrap().iter();
+        let face = |f: &serde_json::Value| {
+            let rect = serde_json::from_value::<Rect>(f.clone()).unwrap();
+            (rect, f["score"].as_f64().unwrap())
+        };
+        faces.map(face).collect()
+    };
+    text(&output.stdout).lines().map(faces).collect()
 }
 
 /// Runs the program in a folder.

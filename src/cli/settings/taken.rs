@@ -8,7 +8,6 @@ use std::{
 
 use unface::{
     Error, decode,
-    detect::again::Looks,
     discover::{List, Request},
     pipeline::Caged,
     redact,
@@ -17,7 +16,7 @@ use unface::{
 
 use crate::cli::{
     Refusal,
-    args::{CodecName, Cover, EffectName, Finding, Reading, RecheckName},
+    args::{CodecName, Cover, EffectName, Finding, Reading},
     usage,
 };
 
@@ -32,14 +31,6 @@ pub(super) fn check_strength(a: &Cover, name: EffectName) -> Result<(), Refusal>
         "more than {most} cells, or less noise, let an attacker who knows other photos of people name them more \
          often than a guess does; leave it, use --effect erase or fill, or say --weak-effect-i-accept-the-risk"
     )))
-}
-
-pub(super) const fn looks(name: RecheckName) -> Option<Looks> {
-    match name {
-        RecheckName::Quick => Some(Looks::Small),
-        RecheckName::Thorough => Some(Looks::Three),
-        RecheckName::Off => None,
-    }
 }
 
 pub(super) const fn codec(name: CodecName) -> unface::encode::clip::Codec {
