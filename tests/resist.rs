@@ -130,12 +130,15 @@ fn an_erased_region_continues_what_lies_around_it() {
     }
 }
 
-/// Sees a face of 44 pixels round each white place, but in small pictures only.
-struct Farsighted(Spec);
+/// Sees a face of 44 pixels round each white place, but in pictures of some widths only.
+struct Sighted {
+    spec: Spec,
+    sees: fn(usize) -> bool,
+}
 
-impl Model for Farsighted {
+impl Model for Sighted {
     fn spec(&self) -> &Spec {
-        &self.0
+        &self.spec
     }
 
     fn run(&mut self, input: &Tensor) -> Result<Vec<ArrayD<f32>>, DetectError> {
@@ -148,7 +151,7 @@ impl Model for Farsighted {
         let offset = ArrayD::zeros(IxDyn(&[1, 2, h / 4, w / 4]));
         for (y, x) in (0..h).flat_map(|y| (0..w).map(move |x| (y, x))) {
             let [red, green] = [input[[0, 0, y, x]], input[[0, 1, y, x]]];
-            if w < 200 && red == 255.0 {
+            if (self.sees)(w) && red == 255.0 {
                 heat[[0, 0, y / 4, x / 4]] = if green == 255.0 { 0.9 } else { 0.3 };
             }
         }
@@ -167,8 +170,12 @@ impl unface::Progress for Told {
     }
 }
 
-/// A detector that is farsighted.
+/// A detector that sees in small pictures only.
 fn farsighted() -> Detector {
+    sighted(|width| width < 200)
+}
+
+fn sighted(sees: fn(usize) -> bool) -> Detector {
     let spec = Spec {
         family: Family::Centerface,
         arrangement: Arrangement::Planes,
@@ -178,7 +185,11 @@ fn farsighted() -> Detector {
         multiple: 32,
         fixed: None,
     };
-    Detector::new(move || Ok(Box::new(Farsighted(spec.clone())) as Box<dyn Model>)).unwrap()
+    let open = move || {
+        let spec = spec.clone();
+        Ok(Box::new(Sighted { spec, sees }) as Box<dyn Model>)
+    };
+    Detector::new(open).unwrap()
 }
 
 /// Draws a place that is seen in a copy of a quarter of the size.
@@ -190,12 +201,19 @@ fn place(picture: &mut RgbImage, (x, y): (u32, u32), colour: [u8; 3]) {
 
 /// A run over a picture with one sure face at (200, 200), and one that may be one at (440, 60).
 fn run(recheck: Option<Recheck>, effect: Effect) -> (Record, DynamicImage, unface::Summary) {
+    run_with(&farsighted(), recheck, effect)
+}
+
+fn run_with(
+    detector: &Detector,
+    recheck: Option<Recheck>,
+    effect: Effect,
+) -> (Record, DynamicImage, unface::Summary) {
     let dir = tempfile::tempdir().unwrap();
     let mut picture = RgbImage::from_pixel(512, 512, Rgb([90, 100, 110]));
     place(&mut picture, (200, 200), [255; 3]);
     place(&mut picture, (440, 60), [255, 0, 0]);
     fs::write(dir.path().join("in.png"), png(picture.into())).unwrap();
-    let detector = farsighted();
     let mut search = detect::Options::new(Rule::flat(0.5));
     search.layout.again_from = u32::MAX;
     let output = dir.path().join("out.png");
@@ -208,7 +226,7 @@ fn run(recheck: Option<Recheck>, effect: Effect) -> (Record, DynamicImage, unfac
         },
         list: None,
         decode: decode::Options::default(),
-        faces: Faces::Search(&detector, search),
+        faces: Faces::Search(detector, search),
         task: Task::Cover {
             redact: Options {
                 effect,
@@ -297,6 +315,31 @@ fn a_face_that_only_the_second_look_sees_is_covered_and_a_doubtful_one_is_named(
         assert!(doubtful.x1 < 440.0 && 440.0 < doubtful.x2, "{doubtful:?}");
         assert_eq!(pixels.get_pixel(440, 60).0, [255, 0, 0, 255]);
         assert_eq!(summary.uncertain.len(), 1);
+    }
+}
+
+#[test]
+fn a_small_face_that_only_an_enlarged_look_sees_is_covered_and_a_doubtful_one_is_named() {
+    let doubt = Doubt {
+        rule: Rule::flat(0.5),
+        uncertain: Rule::flat(0.2),
+    };
+    let nearsighted = sighted(|width| width > 600);
+    for (before, seen) in [(None, 0), (Some(doubt), 1)] {
+        let recheck = Recheck {
+            covered: doubt,
+            before,
+        };
+        let (record, pixels, summary) = run_with(&nearsighted, Some(recheck), Effect::Erase);
+        assert_eq!((record.again, record.faces.len()), (seen, seen));
+        assert_eq!(summary.uncertain.len(), seen);
+        let white = pixels.get_pixel(201, 201).0 == [255; 4];
+        assert_eq!(white, seen == 0);
+        // 44 pixels of a copy twice as large, from a few neighbouring cells.
+        for face in &record.faces {
+            assert!((21.0..27.0).contains(&face.rect.height()), "{face:?}");
+            assert!(face.rect.x1 < 200.0 && 204.0 < face.rect.x2, "{face:?}");
+        }
     }
 }
 

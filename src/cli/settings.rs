@@ -39,9 +39,8 @@ use taken::{
 
 /// Pixels in memory at the same time, at most, unless one picture alone needs more.
 const MEMORY: u64 = 1 << 30;
-/// What the mean score of three looks must be when a picture is searched again, as a multiple
-/// of the first search's rule; fitted on 290 photos held back from training, as the next.
-const AGAIN_THREE: f32 = 0.95;
+/// The score that counts in an enlarged copy, as a multiple of the first search's rule; fitted on 290 photos held back from training.
+const AGAIN_LARGE: f32 = 1.3;
 /// What is named for a person to look at, as a share of that.
 const UNCERTAIN: f32 = 0.85;
 /// Overlap above which one of two boxes goes, for `detect --raw`.
@@ -352,7 +351,7 @@ impl Resolved {
         let before = match name {
             RecheckName::Off => return None,
             RecheckName::Quick => None,
-            RecheckName::Thorough => Some(doubt(AGAIN_THREE)),
+            RecheckName::Thorough => Some(doubt(AGAIN_LARGE)),
         };
         Some(Recheck {
             covered: doubt(detect::AGAIN_SURE),

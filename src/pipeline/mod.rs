@@ -115,7 +115,7 @@ pub enum Task {
 pub struct Recheck {
     /// At a quarter of its size, once it is covered.
     pub covered: Doubt,
-    /// In three other ways before that, for people who can wait: covers make a network see faces beside them.
+    /// Enlarged, before that, for people who can wait: covers make a network see faces beside them.
     pub before: Option<Doubt>,
 }
 

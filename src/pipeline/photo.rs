@@ -232,8 +232,8 @@ impl Shop<'_> {
         })
     }
 
-    /// Faces that three other looks at a picture show besides those that were found, and what may be one.
-    fn looked_thrice(
+    /// Faces that a look at an enlarged copy shows besides those that were found, and what may be one.
+    fn looked_closer(
         &self,
         source: &Path,
         frame: &Frame,
@@ -243,7 +243,7 @@ impl Shop<'_> {
         let Faces::Search(_, search) = &self.settings.faces else {
             return Ok((known.to_vec(), Vec::new()));
         };
-        let found = self.looked(source, frame.pixels(), doubt, Looks::Three)?;
+        let found = self.looked(source, frame.pixels(), doubt, Looks::Large)?;
         let (sure, unsure) = doubt.parted(found);
         let all = [known, &sure].concat();
         Ok((detect::merge::merge(all, search.merge, search.weak), unsure))
@@ -314,7 +314,7 @@ impl Shop<'_> {
             if let Some(doubt) = recheck.as_ref().and_then(|r| r.before.as_ref()) {
                 let known = seen.faces_of(number).len();
                 let (all, unsure) =
-                    self.looked_thrice(source, &frame, seen.faces_of(number), doubt)?;
+                    self.looked_closer(source, &frame, seen.faces_of(number), doubt)?;
                 seen.again += all.len().saturating_sub(known);
                 (*seen.faces_of(number), uncertain) = (all, unsure);
                 go_on(progress)?;
