@@ -244,9 +244,15 @@ impl Shop<'_> {
             return Ok((known.to_vec(), Vec::new()));
         };
         let found = self.looked(source, frame.pixels(), doubt, Looks::Large)?;
-        let (sure, unsure) = doubt.parted(found);
-        let all = [known, &sure].concat();
-        Ok((detect::merge::merge(all, search.merge, search.weak), unsure))
+        let (mut sure, unsure) = doubt.parted(found);
+        // What was found stays as it is: merged once more, boxes would go that their neighbours outweigh. A box that says
+        // less about a place than one that is known there adds nothing.
+        sure.retain(|f| {
+            known
+                .iter()
+                .all(|k| k.rect.iou(&f.rect) <= search.merge || f.score >= search.weak * k.score)
+        });
+        Ok(([known, &sure].concat(), unsure))
     }
 
     /// Searches the covered picture again, covers what is found, adds what may be a face to what is in doubt.
