@@ -244,15 +244,21 @@ impl Shop<'_> {
             return Ok((known.to_vec(), Vec::new()));
         };
         let found = self.looked(source, frame.pixels(), doubt, Looks::Large)?;
-        let (mut sure, unsure) = doubt.parted(found);
-        // What was found stays as it is: merged once more, boxes would go that their neighbours outweigh. A box that says
+        let (sure, unsure) = doubt.parted(found);
+        // What was found is never made smaller: merged once more, boxes would go that their neighbours outweigh. A box that says
         // less about a place than one that is known there adds nothing.
-        sure.retain(|f| {
-            known
-                .iter()
-                .all(|k| k.rect.iou(&f.rect) <= search.merge || f.score >= search.weak * k.score)
-        });
-        Ok(([known, &sure].concat(), unsure))
+        let mut all = known.to_vec();
+        for face in sure {
+            let same = |k: &&mut Face| k.rect.iou(&face.rect) > search.merge;
+            match all.iter_mut().find(same) {
+                Some(known) if face.score >= search.weak * known.score => {
+                    known.rect = known.rect.hull(&face.rect);
+                }
+                Some(_) => {}
+                None => all.push(face),
+            }
+        }
+        Ok((all, unsure))
     }
 
     /// Searches the covered picture again, covers what is found, adds what may be a face to what is in doubt.
