@@ -13,7 +13,7 @@ use unface::{
         DetectError, Detector, Options,
         family::Family,
         merge::{merge, suppress},
-        model::{Arrangement, Channels, Model, PATCH, Spec, Tensor},
+        model::{Arrangement, Model, PATCH, Spec, Tensor},
         onnx,
         prepare::{Samples, window},
         rule::Rule,
@@ -21,23 +21,14 @@ use unface::{
     },
 };
 
+mod network;
+use network::spec;
+
 /// Reports one face of `side` pixels round each pure white pixel of the red plane.
 struct White {
     spec: Spec,
     side: f32,
     windows: Arc<Mutex<Vec<(usize, usize)>>>,
-}
-
-fn spec() -> Spec {
-    Spec {
-        family: Family::Centerface,
-        arrangement: Arrangement::Planes,
-        channels: Channels::Rgb,
-        mean: 0.0,
-        scale: 1.0,
-        multiple: 32,
-        fixed: None,
-    }
 }
 
 impl Model for White {
@@ -73,7 +64,7 @@ fn detector(side: f32) -> (Detector, Windows) {
     let shared = Arc::clone(&windows);
     let open = move || {
         Ok(Box::new(White {
-            spec: spec(),
+            spec: spec(Arrangement::Planes),
             side,
             windows: Arc::clone(&shared),
         }) as Box<dyn Model>)
@@ -133,7 +124,7 @@ proptest! {
         };
         let samples = Samples::of(&picture).unwrap();
         let tile = Tile { x, y, width: across * 32, height: down * 32 };
-        let cut = |arrangement| window(samples, tile, &Spec { arrangement, ..spec() });
+        let cut = |arrangement| window(samples, tile, &Spec { arrangement, ..spec(Arrangement::Planes) });
         let (Tensor::Planes(planes), Tensor::Patches(patches)) = (cut(Arrangement::Planes), cut(Arrangement::Patches)) else { unreachable!() };
         prop_assert_eq!(patches.shape(), [1, down as usize * 16, across as usize * 16, PATCH]);
         for ((_, y, x, n), &value) in patches.indexed_iter() {
@@ -200,7 +191,9 @@ fn a_window_that_fails_fails_the_picture() {
             Err(DetectError::Run("failed".into()))
         }
     }
-    let detector = Detector::new(|| Ok(Box::new(Broken(spec())) as Box<dyn Model>)).unwrap();
+    let detector =
+        Detector::new(|| Ok(Box::new(Broken(spec(Arrangement::Planes))) as Box<dyn Model>))
+            .unwrap();
     let frame = from_upright_pixels(dots(64, 64, &[]));
     assert!(
         detector

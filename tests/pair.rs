@@ -11,22 +11,12 @@ use ndarray::{Array4, ArrayD, IxDyn};
 use proptest::prelude::*;
 use unface::detect::{
     DetectError,
-    family::Family,
-    model::{Arrangement, Channels, Model, PATCH, Spec, Tensor},
+    model::{Arrangement, Model, PATCH, Spec, Tensor},
     pair::Pair,
 };
 
-fn spec(arrangement: Arrangement) -> Spec {
-    Spec {
-        family: Family::Centerface,
-        arrangement,
-        channels: Channels::Rgb,
-        mean: 0.0,
-        scale: 1.0,
-        multiple: 32,
-        fixed: None,
-    }
-}
+mod network;
+use network::spec;
 
 /// Takes its heat from one colour of each cell's first patch, and the sizes from another.
 struct Reader {

@@ -391,7 +391,6 @@ fn a_still_and_a_clip_of_one_name_as_apple_makes_them_are_both_covered() {
     assert_eq!(names(&dir.path().join("out")), ["IMG_1.jpg", "IMG_1.mp4"]);
 }
 
-/// A sample as pixels.
 fn pages() -> Vec<DynamicImage> {
     let grey = GrayImage::from_fn(31, 17, |x, y| image::Luma([(x * 7 + y) as u8]));
     let colour = RgbImage::from_fn(301, 209, |x, y| image::Rgb([x as u8, y as u8, 9]));

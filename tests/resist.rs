@@ -16,8 +16,7 @@ use unface::{
     decode::{self, from_upright_pixels},
     detect::{
         self, DetectError, Detector,
-        family::Family,
-        model::{Arrangement, Channels, Model, Spec, Tensor},
+        model::{Arrangement, Model, Spec, Tensor},
         rule::Rule,
     },
     discover::Request,
@@ -26,6 +25,9 @@ use unface::{
     redact::{Effect, Noise, Options, Redacted, cover},
     report::Record,
 };
+
+mod network;
+use network::spec;
 
 const BOX: &str = r#"{"path":"in.png","faces":[{"x1":40,"y1":40,"x2":90,"y2":90}]}"#;
 
@@ -176,15 +178,7 @@ fn farsighted() -> Detector {
 }
 
 fn sighted(sees: fn(usize) -> bool) -> Detector {
-    let spec = Spec {
-        family: Family::Centerface,
-        arrangement: Arrangement::Planes,
-        channels: Channels::Rgb,
-        mean: 0.0,
-        scale: 1.0,
-        multiple: 32,
-        fixed: None,
-    };
+    let spec = spec(Arrangement::Planes);
     let open = move || {
         let spec = spec.clone();
         Ok(Box::new(Sighted { spec, sees }) as Box<dyn Model>)

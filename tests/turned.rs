@@ -8,13 +8,14 @@ use unface::{
     decode::from_upright_pixels,
     detect::{
         self, DetectError, Detector,
-        family::Family,
-        model::{Arrangement, Channels, Model, Spec, Tensor},
+        model::{Arrangement, Model, Spec, Tensor},
         rule::Rule,
     },
 };
 
+mod network;
 mod program;
+use network::spec;
 use program::{detected, ffmpeg, render, sample, samples};
 
 type Turn = (
@@ -119,15 +120,7 @@ impl Model for Stumbling {
 
 #[test]
 fn a_network_that_fails_in_a_turned_look_fails_the_picture() {
-    let spec = Spec {
-        family: Family::Centerface,
-        arrangement: Arrangement::Planes,
-        channels: Channels::Rgb,
-        mean: 0.0,
-        scale: 1.0,
-        multiple: 32,
-        fixed: None,
-    };
+    let spec = spec(Arrangement::Planes);
     let open = move || Ok(Box::new(Stumbling(spec.clone())) as Box<dyn Model>);
     let detector = Detector::new(open).unwrap();
     let frame = from_upright_pixels(DynamicImage::new_rgb8(512, 256));

@@ -41,7 +41,7 @@ use taken::{
 const MEMORY: u64 = 1 << 30;
 /// The score that counts in an enlarged copy, as a multiple of the first search's rule; fitted on 290 photos held back from training.
 const AGAIN_LARGE: f32 = 1.3;
-/// What is named for a person to look at, as a share of that.
+/// What is named for a person to look at, as a share of what counts.
 const UNCERTAIN: f32 = 0.85;
 /// Overlap above which one of two boxes goes, for `detect --raw`.
 const RAW_NMS: f32 = 0.4;

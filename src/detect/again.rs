@@ -7,13 +7,11 @@
 
 use std::borrow::Cow;
 
-use fast_image_resize as fir;
+use fast_image_resize::FilterType;
 use image::DynamicImage;
 
 use super::{
-    AGAIN_MIN, Copy, DetectError, Detector, Options, View, merge, reduced, resized,
-    tiling::{AGAIN, Level},
-    views,
+    AGAIN_MIN, Copy, DetectError, Detector, Options, View, merge, resized, tiling::AGAIN, views,
 };
 use crate::face::Face;
 
@@ -53,21 +51,13 @@ impl Detector {
         let views = views(pixels);
         let mut all = Vec::new();
         for view in &views {
-            let found = match looks {
-                Looks::Small => {
-                    let mut found = self.of_copy(view, &smaller(view, AGAIN)?, options)?;
-                    found.retain(|f| f.rect.height() >= LEAST);
-                    found
-                }
-                Looks::Large => match larger(view)? {
-                    Some(copy) => {
-                        let mut found = self.of_copy(view, &copy, options)?;
-                        found.retain(|f| f.rect.height() <= SMALL);
-                        found
-                    }
-                    None => Vec::new(),
-                },
+            let (copy, low, high) = match looks {
+                Looks::Small => (Some(smaller(view, AGAIN)?), LEAST, f32::INFINITY),
+                Looks::Large => (larger(view)?, 0.0, SMALL),
             };
+            let Some(copy) = copy else { continue };
+            let mut found = self.of_copy(view, &copy, options)?;
+            found.retain(|f| (low..=high).contains(&f.rect.height()));
             all.extend(merge::merge(found, options.merge, options.weak));
         }
         Ok(match views.len() {
@@ -104,27 +94,16 @@ impl Detector {
 
 /// A copy with sides `reduction` times as short.
 pub(super) fn smaller<'a>(view: &'a View<'_>, reduction: u32) -> Result<View<'a>, DetectError> {
-    let (width, height) = (
-        view.width.div_ceil(reduction).max(1),
-        view.height.div_ceil(reduction).max(1),
-    );
-    let level = Level {
-        reduction,
-        width,
-        height,
-        overlap: (0, 0),
-        again: true,
-        tiles: Vec::new(),
-    };
-    let pixels = match reduced(view.samples()?, &level)? {
-        Some(copy) => Cow::Owned(picture(copy)?),
-        None => Cow::Borrowed(&*view.pixels),
-    };
-    Ok(View {
-        pixels,
-        width,
-        height,
-    })
+    let (width, height) = (view.width, view.height);
+    if reduction == 1 {
+        return Ok(View {
+            pixels: Cow::Borrowed(&*view.pixels),
+            width,
+            height,
+        });
+    }
+    let shorter = |side: u32| side.div_ceil(reduction).max(1);
+    copy_of(view, (shorter(width), shorter(height)), FilterType::Box)
 }
 
 /// A copy that is [`LARGER`], where that is worth while.
@@ -136,12 +115,20 @@ fn larger<'a>(view: &View<'_>) -> Result<Option<View<'a>>, DetectError> {
     }
     let longer = |side: u32| (f64::from(side) * factor).round() as u32;
     let size = (longer(view.width), longer(view.height));
-    let copy = resized(view.samples()?, size, fir::FilterType::Bilinear)?;
-    Ok(Some(View {
+    copy_of(view, size, FilterType::Bilinear).map(Some)
+}
+
+fn copy_of<'a>(
+    view: &View<'_>,
+    (width, height): (u32, u32),
+    filter: FilterType,
+) -> Result<View<'a>, DetectError> {
+    let copy = resized(view.samples()?, (width, height), filter)?;
+    Ok(View {
         pixels: Cow::Owned(picture(copy)?),
-        width: size.0,
-        height: size.1,
-    }))
+        width,
+        height,
+    })
 }
 
 fn picture(copy: Copy) -> Result<DynamicImage, DetectError> {

@@ -25,7 +25,7 @@ use crate::{
 const ROUNDS: usize = 2;
 /// Overlap (IoU) from which two looks are in doubt about the same place.
 const SAME: f32 = 0.35;
-/// A look may see a face with this share of the mean score that counts.
+/// Boxes of this share of the least score that is named still count towards the rectangle of a surer one.
 const FLOOR: f32 = 0.5;
 
 /// What came of the steps before writing.
@@ -210,7 +210,7 @@ impl Shop<'_> {
         })
     }
 
-    /// Faces that another look shows, with what decides about them.
+    /// Faces that another look shows, down to less than may be one.
     fn looked(
         &self,
         source: &Path,
@@ -232,33 +232,32 @@ impl Shop<'_> {
         })
     }
 
-    /// Faces that a look at an enlarged copy shows besides those that were found, and what may be one.
-    fn looked_closer(
+    /// Adds what a look at an enlarged copy shows to the faces that are known, and gives what may be a face.
+    fn look_closer(
         &self,
         source: &Path,
         frame: &Frame,
-        known: &[Face],
+        known: &mut Vec<Face>,
         doubt: &Doubt,
-    ) -> Result<(Vec<Face>, Vec<Face>), Error> {
+    ) -> Result<Vec<Face>, Error> {
         let Faces::Search(_, search) = &self.settings.faces else {
-            return Ok((known.to_vec(), Vec::new()));
+            return Ok(Vec::new());
         };
         let found = self.looked(source, frame.pixels(), doubt, Looks::Large)?;
         let (sure, unsure) = doubt.parted(found);
         // What was found is never made smaller: merged once more, boxes would go that their neighbours outweigh. A box that says
         // less about a place than one that is known there adds nothing.
-        let mut all = known.to_vec();
         for face in sure {
             let same = |k: &&mut Face| k.rect.iou(&face.rect) > search.merge;
-            match all.iter_mut().find(same) {
+            match known.iter_mut().find(same) {
                 Some(known) if face.score >= search.weak * known.score => {
                     known.rect = known.rect.hull(&face.rect);
                 }
                 Some(_) => {}
-                None => all.push(face),
+                None => known.push(face),
             }
         }
-        Ok((all, unsure))
+        Ok(unsure)
     }
 
     /// Searches the covered picture again, covers what is found, adds what may be a face to what is in doubt.
@@ -324,11 +323,11 @@ impl Shop<'_> {
         for (number, frame) in pages.enumerate() {
             let mut uncertain = Vec::new();
             if let Some(doubt) = recheck.as_ref().and_then(|r| r.before.as_ref()) {
-                let known = seen.faces_of(number).len();
-                let (all, unsure) =
-                    self.looked_closer(source, &frame, seen.faces_of(number), doubt)?;
-                seen.again += all.len().saturating_sub(known);
-                (*seen.faces_of(number), uncertain) = (all, unsure);
+                let known = seen.faces_of(number);
+                let before = known.len();
+                uncertain = self.look_closer(source, &frame, known, doubt)?;
+                let added = known.len() - before;
+                seen.again += added;
                 go_on(progress)?;
             }
             let rects = seen.rects(number);
