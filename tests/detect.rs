@@ -429,3 +429,26 @@ fn a_model_of_no_known_family_is_told_with_its_outputs() {
         "{error}"
     );
 }
+
+#[test]
+fn a_network_that_takes_patches_and_is_no_centerface_is_refused() {
+    let port = |name: &str, dims: &[Option<i64>]| onnx::Port {
+        name: name.into(),
+        dims: dims.to_vec(),
+    };
+    let outputs = [8, 16, 32].iter().flat_map(|stride| {
+        let of = |kind: &str| port(&format!("{kind}_{stride}"), &[Some(1), None, None]);
+        ["cls", "obj", "bbox"].map(of)
+    });
+    let mut signature = onnx::Signature {
+        inputs: vec![port("input", &[Some(1), Some(3), None, None])],
+        outputs: outputs.collect(),
+    };
+    assert_eq!(Family::recognise(&signature).unwrap(), Family::Yunet);
+    signature.inputs = vec![port(
+        "patches",
+        &[Some(1), None, None, Some(PATCH.try_into().unwrap())],
+    )];
+    let error = Family::recognise(&signature).unwrap_err().to_string();
+    assert!(error.contains("is of no family"), "{error}");
+}

@@ -514,3 +514,19 @@ fn models_of_the_four_families_find_faces_and_what_is_none_is_refused() {
     fs::write(dir.path().join("cut.onnx"), &whole[..whole.len() / 2]).unwrap();
     code(&with(&dir.path().join("cut.onnx")), 1);
 }
+
+#[test]
+fn a_subcommand_behind_options_was_taken_for_a_file_and_the_others_were_covered() {
+    let dir = folder(&["crowd.jpg"]);
+    let out = run(dir.path(), &["-q", "detect", "crowd.jpg"], 2);
+    let message = text(&out.stderr);
+    assert!(message.contains("unface detect [OPTIONS]"), "{message}");
+    assert_eq!(names(dir.path()), ["crowd.jpg"]);
+    std::fs::rename(dir.path().join("crowd.jpg"), dir.path().join("detect")).unwrap();
+    run(dir.path(), &["-q", "./detect", "-o", "out.jpg"], 0);
+    run(
+        dir.path(),
+        &["-q", "detect", "-o", "out.jpg", "--overwrite"],
+        0,
+    );
+}

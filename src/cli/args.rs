@@ -4,7 +4,7 @@ mod parse;
 
 use std::{ffi::OsString, path::PathBuf};
 
-use clap::{Args, CommandFactory, FromArgMatches, Parser, ValueEnum};
+use clap::{Args, CommandFactory, FromArgMatches, Parser, ValueEnum, error::ErrorKind};
 use unface::{Format, Rect, detect::rule::Sensitivity};
 
 use super::{exit::Exit, messages};
@@ -407,7 +407,19 @@ impl Command {
             args.remove(1);
             return read::<Verify>(args).map(Self::Verify);
         }
-        read::<Cover>(args).map(|a| Self::Cover(Box::new(a)))
+        let cover = read::<Cover>(args)?;
+        let misplaced = |p: &&PathBuf| {
+            ["detect", "verify"].iter().any(|s| p.as_os_str() == *s)
+                && p.symlink_metadata().is_err()
+        };
+        if let Some(word) = cover.inputs.inputs.iter().find(misplaced) {
+            let word = word.display();
+            return Err(Answer(Cover::command().error(
+                ErrorKind::InvalidSubcommand,
+                format!("{word} stands before all options: `unface {word} [OPTIONS] ...`"),
+            )));
+        }
+        Ok(Self::Cover(Box::new(cover)))
     }
 
     /// Whether a picture without a face counts as a failure.
