@@ -530,3 +530,43 @@ fn a_subcommand_behind_options_was_taken_for_a_file_and_the_others_were_covered(
         0,
     );
 }
+
+#[test]
+fn options_that_would_do_nothing_were_passed_over_in_silence() {
+    let dir = folder(&["in.jpg"]);
+    boxes(dir.path(), &["in.jpg"]);
+    for options in [
+        &["--image", "in.jpg", "--effect", "fill"][..],
+        &["--boxes", "boxes", "--sensitivity", "max"],
+        &["--boxes", "boxes", "--recheck", "thorough"],
+        &["--boxes", "boxes", "--model", "small-int8"],
+        &["--boxes", "boxes", "--threshold", "0.1"],
+    ] {
+        run(dir.path(), &[&["in.jpg"], options].concat(), 2);
+    }
+    let mut clip = b"YUV4MPEG2 W32 H32 F25:1 C420jpeg\nFRAME\n".to_vec();
+    clip.extend([128; 32 * 32 * 3 / 2]);
+    fs::write(dir.path().join("clip.y4m"), clip).unwrap();
+    let lies = ["clip.y4m", "-o", "out.y4m", "--orientation", "6"];
+    let out = run(dir.path(), &lies, 1);
+    assert!(text(&out.stderr).contains("--orientation"));
+    assert_eq!(names(dir.path()), ["boxes", "clip.y4m", "in.jpg"]);
+    run(dir.path(), &lies[..3], 0);
+}
+
+#[test]
+fn a_folder_of_frames_lost_all_pages_but_the_first() {
+    use tiff::encoder::{TiffEncoder, colortype::RGB8};
+    let dir = folder(&[]);
+    fs::create_dir(dir.path().join("frames")).unwrap();
+    let mut bytes = std::io::Cursor::new(Vec::new());
+    let mut encoder = TiffEncoder::new(&mut bytes).unwrap();
+    for _ in 0..2 {
+        let page = vec![90; 64 * 64 * 3];
+        encoder.write_image::<RGB8>(64, 64, &page).unwrap();
+    }
+    fs::write(dir.path().join("frames/1.tif"), bytes.into_inner()).unwrap();
+    let out = run(dir.path(), &["frames", "--sequence", "-o", "out"], 1);
+    assert!(text(&out.stderr).contains("several pages"), "{out:?}");
+    assert_eq!(names(dir.path()), ["frames"]);
+}

@@ -111,7 +111,7 @@ pub struct Cover {
     #[arg(long, value_name = "X,Y,W,H", value_parser = place, allow_hyphen_values = true, help_heading = "Covering")]
     pub cover: Vec<Rect>,
     /// Cover these boxes, as `unface detect` prints them; no search
-    #[arg(long, value_name = "FILE", help_heading = "Covering")]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["sensitivity", "threshold", "model", "recheck"], help_heading = "Covering")]
     pub boxes: Option<PathBuf>,
 
     /// Sound of videos: drop, keep or disguise
@@ -315,7 +315,7 @@ pub struct Reading {
     /// Take what is there of damaged pictures
     #[arg(long, hide_short_help = true, help_heading = "Reading")]
     pub allow_damaged: bool,
-    /// EXIF orientation, 1 to 8, instead of what the files say
+    /// EXIF orientation, 1 to 8, instead of what the files say; pictures only
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=8), hide_short_help = true, help_heading = "Reading")]
     pub orientation: Option<u8>,
     /// Largest decoded picture in MiB
@@ -335,7 +335,7 @@ pub struct Reading {
     /// Pictures at the same time [default: number of cores]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024), hide_short_help = true, help_heading = "Other")]
     pub jobs: Option<u16>,
-    /// Exit with 1 if a picture shows no face
+    /// Exit with 1 if nothing is covered in a picture, or something in it may be a face
     #[arg(long, help_heading = "Other")]
     pub strict: bool,
     /// Say only what went wrong

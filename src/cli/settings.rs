@@ -41,6 +41,9 @@ use taken::{
 const MEMORY: u64 = 1 << 30;
 /// The score that counts in an enlarged copy, as a multiple of the first search's rule; fitted on 290 photos held back from training.
 const AGAIN_LARGE: f32 = 1.3;
+/// The same in the covered picture at a quarter of its size. The first search has seen that copy before it was covered: what only
+/// shows now is a face less often.
+const AGAIN_COVERED: f32 = 3.0;
 /// What is named for a person to look at, as a share of what counts.
 const UNCERTAIN: f32 = 0.85;
 /// Overlap above which one of two boxes goes, for `detect --raw`.
@@ -271,16 +274,10 @@ impl Resolved {
                 thresholds.at(sensitivity)
             }
         };
-        let mut options = detect::Options {
+        detect::Options {
             min_face: self.finding.min_face,
             ..detect::Options::new(rule)
-        };
-        // Each picture is searched at a quarter of its size once: before it is covered, or behind that.
-        let rechecked = |a: &Cover| a.recheck != RecheckName::Off;
-        if self.cover.as_deref().is_some_and(rechecked) {
-            options.layout.again_from = u32::MAX;
         }
-        options
     }
 
     fn task(
@@ -295,6 +292,11 @@ impl Resolved {
             EffectName::Blur
         });
         check_strength(a, name)?;
+        if a.image.is_some() && name != EffectName::Image {
+            return Err(usage(
+                "--image is for --effect image; leave one of the two out",
+            ));
+        }
         let effect = match (name, &a.image) {
             (EffectName::Blur, _) => redact::Effect::Blur { cells: a.cells },
             (EffectName::Pixelate, _) => redact::Effect::Pixelate { cells: a.cells },
@@ -344,17 +346,17 @@ impl Resolved {
     /// How covered photos are searched again.
     fn recheck(&self, thresholds: &Thresholds, name: RecheckName) -> Option<Recheck> {
         let rule = self.options(thresholds).rule;
-        let doubt = |times: f32| Doubt {
-            rule: rule.times(times),
-            uncertain: rule.times(times * UNCERTAIN),
+        let doubt = |sure: f32, unsure: f32| Doubt {
+            rule: rule.times(sure),
+            uncertain: rule.times(unsure),
         };
         let before = match name {
             RecheckName::Off => return None,
             RecheckName::Quick => None,
-            RecheckName::Thorough => Some(doubt(AGAIN_LARGE)),
+            RecheckName::Thorough => Some(doubt(AGAIN_LARGE, AGAIN_LARGE * UNCERTAIN)),
         };
         Some(Recheck {
-            covered: doubt(detect::AGAIN_SURE),
+            covered: doubt(AGAIN_COVERED, detect::AGAIN_SURE * UNCERTAIN),
             before,
         })
     }

@@ -175,8 +175,9 @@ impl Detector {
         let best = boxes.iter().map(|f| f.score).fold(0.0, f32::max);
         if best < options.upright
             && let Some(first) = views.first()
-            && let Some(turn) = self.turn_of(first, options, best.max(turned::SEEN))?
+            && let Some((turn, seen)) = self.turn_of(first, options, best.max(turned::SEEN))?
         {
+            boxes.extend(seen);
             boxes.extend(self.boxes_turned(&views, turn, options)?);
         }
         Ok(merge::merge(boxes, options.merge, options.weak))

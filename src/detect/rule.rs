@@ -59,12 +59,14 @@ impl Rule {
         }
     }
 
-    /// The same with every score times `by`.
+    /// The same with every score times `by`, as far as networks give such scores: one that asks for more than [`REACHED`] is only
+    /// raised, never lowered, to that.
     #[must_use]
     pub fn times(&self, by: f32) -> Self {
+        let times = |score: f32| (score * by).min(score.max(REACHED));
         Self {
-            base: self.base * by,
-            cap: self.cap * by,
+            base: times(self.base),
+            cap: times(self.cap),
             ..*self
         }
     }
@@ -80,5 +82,7 @@ impl Rule {
     }
 }
 
+/// A score that most faces reach that are seen at all well.
+const REACHED: f32 = 0.5;
 /// Up to this height, in pixels, the base score is enough.
 const SMALL: f32 = 32.0;

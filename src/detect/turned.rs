@@ -74,37 +74,48 @@ impl Detector {
         options: &Options,
         score: f32,
     ) -> Result<Option<Turn>, DetectError> {
-        self.turn_of(&rgb8(frame.pixels()), options, score)
+        let turn = self.turn_of(&rgb8(frame.pixels()), options, score)?;
+        Ok(turn.map(|(turn, _)| turn))
     }
 
+    /// The same, with those who are seen so, in pixels of the picture as it lies.
     pub(super) fn turn_of(
         &self,
         view: &View<'_>,
         options: &Options,
         score: f32,
-    ) -> Result<Option<Turn>, DetectError> {
+    ) -> Result<Option<(Turn, Vec<Face>)>, DetectError> {
         let pixels = u64::from(view.width) * u64::from(view.height);
         let reduction = match pixels {
             0..=SMALL => 1,
             _ => (pixels as f64 / MOST as f64).sqrt().ceil().max(2.0) as u32,
         };
         let small = smaller(view, reduction)?;
-        let mut options = Options {
+        let options = Options {
             rule: Rule::flat(score),
             min_face: options.min_face / reduction as f32,
             glance: true,
+            // A turn is tried for a face that fills the picture as for any other.
+            again_sure: 1.0,
             ..*options
         };
-        options.layout.again_from = u32::MAX;
         let seen = Turn::ALL.par_iter().map(|turn| {
             let found = self.search(&turn.turned(&small), &options)?;
-            let best = found.iter().map(|f| f.score).fold(0.0, f32::max);
-            Ok((best, *turn))
+            Ok((*turn, found))
         });
         let seen = seen.collect::<Result<Vec<_>, DetectError>>()?;
-        let seen = seen.into_iter().filter(|(score, _)| *score > 0.0);
-        let best = seen.max_by(|a, b| a.0.total_cmp(&b.0));
-        Ok(best.map(|(_, turn)| turn))
+        let best = |faces: &[Face]| faces.iter().map(|f| f.score).fold(0.0, f32::max);
+        let seen = seen.into_iter().filter(|(_, faces)| !faces.is_empty());
+        let seen = seen.max_by(|a, b| best(&a.1).total_cmp(&best(&b.1)));
+        let size = (small.width as f32, small.height as f32);
+        let (sx, sy) = (view.width as f32 / size.0, view.height as f32 / size.1);
+        Ok(seen.map(|(turn, faces)| {
+            let lying = faces.into_iter().map(|f| Face {
+                rect: turn.back(&f.rect, size).scaled(sx, sy),
+                ..f
+            });
+            (turn, lying.collect())
+        }))
     }
 
     /// All faces of a picture that must be turned so, best first, in pixels of the picture as it lies.

@@ -114,15 +114,13 @@ impl<'a> Looks<'a> {
     /// `scale`: pixels of the pictures to one of the frames.
     pub(super) fn new(search: Option<(&'a Detector, detect::Options)>, scale: (f32, f32)) -> Self {
         let search = search.map(|(detector, options)| {
-            let mut faint = detect::Options {
+            let faint = detect::Options {
                 min_face: options.min_face / scale.1,
                 merge: ONE_FACE,
                 weak: 1.0,
                 upright: 0.0,
                 ..faint(&options)
             };
-            // At one size: each face has many frames to be seen in.
-            faint.layout.again_from = u32::MAX;
             Search {
                 detector,
                 options: faint,

@@ -88,6 +88,10 @@ impl<'a> Follower<'a> {
                 });
             }
         };
+        let options = track::Options {
+            alone: true,
+            ..track::Options::default()
+        };
         // A quarter of what one picture alone may take.
         let most = shop.settings.decode.max_memory / 4 / bytes.max(1);
         Ok(Self {
@@ -95,7 +99,7 @@ impl<'a> Follower<'a> {
             source,
             size,
             search,
-            tracker: Tracker::new(track::Options::default(), size),
+            tracker: Tracker::new(options, size),
             camera: Camera::default(),
             times: Vec::new(),
             waiting: Vec::new(),

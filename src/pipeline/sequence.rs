@@ -10,7 +10,7 @@ use super::{
     stamp::Stamp,
 };
 use crate::{
-    decode::{DecodeError, Kind, Photo},
+    decode::{self, DecodeError, Kind, Photo},
     discover::{Job, Output, sequence},
     encode,
     error::Error,
@@ -129,7 +129,20 @@ impl Shop<'_> {
         if *stamp.get_or_insert(now) != now {
             return Err(refused(path, "changed while it was worked on; run again"));
         }
-        let photo = self.decoded(path, &self.read_file(path)?)?;
+        let bytes = self.read_file(path)?;
+        if decode::animation::animated(&bytes) {
+            return Err(refused(
+                path,
+                "is an animation and no frame; take it out of the folder",
+            ));
+        }
+        let photo = self.decoded(path, &bytes)?;
+        if !photo.further.is_empty() {
+            return Err(refused(
+                path,
+                "has several pages and is no frame; give it without --sequence",
+            ));
+        }
         let is = (photo.frame.width(), photo.frame.height());
         let due = *size.get_or_insert(is);
         if is != due {

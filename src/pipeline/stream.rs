@@ -136,6 +136,7 @@ impl Shop<'_> {
             path: source.into(),
             source: e,
         };
+        self.as_it_stands().map_err(failed)?;
         let y4m = Y4m::open(input, SEARCHED).map_err(failed)?;
         let header = y4m.header().clone();
         (outcome.record.width, outcome.record.height) =

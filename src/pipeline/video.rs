@@ -99,6 +99,16 @@ impl Shop<'_> {
         self.film(index, job, demuxer, file, progress, outcome)
     }
 
+    /// Refuses to turn what is no photo: the option would do nothing.
+    pub(super) fn as_it_stands(&self) -> Result<(), StreamError> {
+        match self.settings.decode.orientation {
+            None => Ok(()),
+            Some(_) => Err(StreamError::Failed(
+                "is a video, and --orientation is for pictures; leave it out".into(),
+            )),
+        }
+    }
+
     /// Whether a video's sound is read: the same in both passes.
     fn hears(&self, clip: &Clip) -> bool {
         let Task::Cover { video, .. } = &self.settings.task else {
@@ -121,6 +131,7 @@ impl Shop<'_> {
             path: source.into(),
             source: source_error,
         };
+        self.as_it_stands().map_err(failed)?;
         let options = ClipOptions {
             allow_damaged: self.settings.decode.allow_damaged,
             max_memory: self.settings.decode.max_memory,

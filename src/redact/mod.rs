@@ -32,7 +32,7 @@ pub const LARGEST_REGION: f32 = 5.0;
 const POINTS: u32 = 16;
 
 /// Of a face's middle, half as wide and high, at most this share is covered if it is to be seen.
-const CLEAR: f32 = 0.05;
+const CLEAR: f32 = 0.25;
 /// A cover that overlaps a box by this much (IoU) covers what the box shows.
 const SAME_PLACE: f32 = 0.2;
 

@@ -40,6 +40,9 @@ pub struct Options {
     /// In a scene with few looks (see [`Options::MANY`]) a sighting counts so many times more: there is not
     /// another one to come.
     pub few: f32,
+    /// Each frame may be like no other, as in a series of photos: what others say of a face's size and place there
+    /// widens its box, and never moves it.
+    pub alone: bool,
 }
 
 impl Options {
@@ -59,6 +62,7 @@ impl Default for Options {
             most_growth: 1.6,
             still: 0.2,
             few: 1.0,
+            alone: false,
         }
     }
 }
@@ -209,7 +213,7 @@ impl Tracker {
     pub fn finish(mut self) -> Tracks {
         self.weigh_few();
         let mut chains = link::link(&self.moments, &self.options);
-        steady::steady(&mut chains, &self.moments, self.size);
+        steady::steady(&mut chains, &self.moments, self.size, self.options.alone);
         Tracks::new(self.moments, chains, self.size, self.options)
     }
 }

@@ -17,9 +17,12 @@ const FEW: usize = 3;
 const FAST: f32 = 2.0;
 /// A box is moved by at most this share of its side: one that is further from the others is where the face went.
 const MOST: f32 = 0.3;
+/// A box this many times as large as the others is no jitter: the face was nearer there.
+const LARGER: f32 = 1.4;
 
 /// Steadies chains in frames of `size` pixels. What the picture's edge cuts stays as it is and tells nothing of others.
-pub(super) fn steady(chains: &mut [Chain], moments: &[Moment], size: (u32, u32)) {
+/// `alone`: see [`super::Options::alone`].
+pub(super) fn steady(chains: &mut [Chain], moments: &[Moment], size: (u32, u32), alone: bool) {
     for chain in chains {
         let whole = |k: &&Knot| !k.cut(moments, size).contains(&true);
         let seen: Vec<Knot> = chain.knots.iter().filter(whole).copied().collect();
@@ -39,7 +42,13 @@ pub(super) fn steady(chains: &mut [Chain], moments: &[Moment], size: (u32, u32))
             let (tx, ty) = place(around, moments, time, w);
             let x = x + (tx - x).clamp(-MOST * w, MOST * w);
             let y = y + (ty - y).clamp(-MOST * h, MOST * h);
-            knot.rect = Rect::new(x - w / 2.0, y - h / 2.0, x + w / 2.0, y + h / 2.0);
+            let agreed = Rect::new(x - w / 2.0, y - h / 2.0, x + w / 2.0, y + h / 2.0);
+            let larger = knot.rect.width() > LARGER * w || knot.rect.height() > LARGER * h;
+            knot.rect = if alone || larger {
+                agreed.hull(&knot.rect)
+            } else {
+                agreed
+            };
         }
     }
 }

@@ -126,6 +126,11 @@ pub(super) fn sticker(
         path: path.into(),
         source,
     })?;
+    // The person's word on how the inputs lie is none on this one.
+    let options = &decode::Options {
+        orientation: None,
+        ..options.clone()
+    };
     let decoded = match cage {
         Some(cage) => cage.photo(&bytes, options).map_err(|source| Error::Cage {
             path: path.into(),
