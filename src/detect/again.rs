@@ -1,9 +1,9 @@
 //! A picture, covered or not → faces as another look shows them.
 //!
-//! Looks at another size than the first search did, where a network makes other mistakes: at a copy of a quarter
-//! of the size, which costs little and shows faces that fill the picture at a size that the network knows; and,
-//! for people who can wait, at an enlarged one. Knows nothing of
-//! what was covered. It finds little: what one look misses by far, the others mostly miss as well.
+//! A covered picture is looked at in a copy of a quarter of the size, which costs little and shows faces that fill it at a size
+//! that the network knows (the first search has seen that copy too, uncovered); one that is not covered yet, for people who can
+//! wait, enlarged, where a network makes other mistakes. Knows nothing of what was covered. It finds little: what one look misses
+//! by far, the others mostly miss as well.
 
 use std::borrow::Cow;
 

@@ -141,11 +141,7 @@ impl<'a> Follower<'a> {
         let Some((detector, options)) = self.search else {
             return Ok(());
         };
-        // A picture may be shown once only: it is searched as a photo is, at half its size too.
-        let faint = detect::Options {
-            layout: detect::Options::new(options.rule).layout,
-            ..faint(&options)
-        };
+        let faint = faint(&options);
         let found: Result<Vec<_>, _> = self
             .waiting
             .par_iter()

@@ -129,7 +129,7 @@ pub(super) fn sticker(
     // The person's word on how the inputs lie is none on this one.
     let options = &decode::Options {
         orientation: None,
-        ..options.clone()
+        ..*options
     };
     let decoded = match cage {
         Some(cage) => cage.photo(&bytes, options).map_err(|source| Error::Cage {
