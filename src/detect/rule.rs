@@ -59,8 +59,7 @@ impl Rule {
         }
     }
 
-    /// The same with every score times `by`, as far as networks give such scores: one that asks for more than [`REACHED`] is only
-    /// raised, never lowered, to that.
+    /// The same with every score times `by`, as far as networks give such scores: none is raised beyond .5.
     #[must_use]
     pub fn times(&self, by: f32) -> Self {
         let times = |score: f32| (score * by).min(score.max(REACHED));
