@@ -10,6 +10,7 @@ from pathlib import Path
 
 import onnx
 
+from pictures import photos
 from plain import CELLS, export, load
 from prepare import held
 from quantise import pack, quantise
@@ -25,8 +26,7 @@ def main():
     if not a.pictures:
         onnx.save(model, a.out)
         return
-    pictures = sorted(f for f in a.pictures.rglob("*") if f.suffix.lower() in (".jpg", ".jpeg", ".png", ".avif", ".webp"))
-    pictures = [f for f in pictures if not held(f.relative_to(a.pictures).as_posix())]
+    pictures = [f for f in photos(a.pictures) if not held(f.relative_to(a.pictures).as_posix())]
     random.Random(1).shuffle(pictures)
     quantise(model, pictures, a.out, {CELLS})
     pack(a.out)

@@ -18,7 +18,7 @@ Six steps, exact but the fourth:
  4 quantise  QDQ, weights signed and per channel, activations unsigned. Weights of ordinary convolutions use 7 bits: u8 x s8 products saturate
              in pairs on x86 without VNNI (with 8 bits 4.9 % instead of 1.6 % of the faces of wider_dev stayed exposed on such a machine). Depthwise
              kernels accumulate in 32 bits and keep 8. The last convolution at stride 32 is left out: ONNX Runtime 1.28 gives it 8 bits and one
-            scale for all its weights when it fuses. None of its pairs saturated in 400 million of 60 photos.
+             scale for all its weights when it fuses. None of its pairs saturated in 400 million of 60 photos.
  5 pack      the first layer as a product of matrices (patches.py), doublings as copies (upsampling.py), and fused as ONNX Runtime would when it opens it.
  6 unused    channels that say nothing are left out (unused.py).
 
@@ -38,6 +38,8 @@ from onnxruntime.quantization.shape_inference import quant_pre_process
 from PIL import Image
 
 from patches import from_patches
+from pictures import SIZE, enlarged, photos
+from rewriting import is_depthwise
 from unused import every_photo, without_unused
 from upsampling import by_copies
 
@@ -105,8 +107,8 @@ def fold(model):
 
 
 def tensor_of(picture):
-    picture.thumbnail((640, 448))
-    tensor = np.zeros((448, 640, 3), np.float32)
+    picture.thumbnail(SIZE)
+    tensor = np.zeros((*SIZE[::-1], 3), np.float32)
     tensor[: picture.height, : picture.width] = picture
     return tensor.transpose(2, 0, 1)[None].copy()
 
@@ -117,16 +119,12 @@ def tensors(pictures, count):
 
 
 def views(pictures):
-    """Each picture, and a part of it enlarged: half to a quarter of its sides, anywhere."""
+    """Each picture, and a part of it enlarged."""
     rng = random.Random(2)
     for path in pictures[:VIEWS]:
         picture = Image.open(path).convert("RGB")
         yield tensor_of(picture.copy())
-        part = rng.choice([2, 3, 4])
-        w, h = picture.width // part, picture.height // part
-        x, y = rng.randrange(picture.width - w + 1), rng.randrange(picture.height - h + 1)
-        scale = min(640 / w, 448 / h)
-        yield tensor_of(picture.crop((x, y, x + w, y + h)).resize((int(w * scale), int(h * scale)), Image.BICUBIC))
+        yield tensor_of(enlarged(picture, rng))
 
 
 def seen(model, names, inputs):
@@ -164,10 +162,6 @@ def extremes(model, names, pictures):
         least, most = found[name]
         found[name] = (min(least, float(out.min())), max(most, float(out.max())))
     return found
-
-
-def is_depthwise(node):
-    return next((a.i for a in node.attribute if a.name == "group"), 1) > 1
 
 
 def equalise(model, pictures):
@@ -243,13 +237,14 @@ def main():
     p.add_argument("--pictures", required=True)
     p.add_argument("--out", required=True)
     a = p.parse_args()
-    pictures = sorted(f for f in Path(a.pictures).rglob("*") if f.suffix.lower() in (".jpg", ".jpeg", ".png", ".avif", ".webp"))
+    files = photos(Path(a.pictures))
+    pictures = files.copy()
     random.Random(1).shuffle(pictures)
     model = fold(onnx.load(a.original))
     equalise(model, pictures)
     quantise(model, pictures, a.out, FLOAT, extremes(model, sorted(RECTIFIED | LINEAR), pictures))
     pack(a.out)
-    onnx.save(without_unused(onnx.load(a.out), every_photo(Path(a.pictures))), a.out)
+    onnx.save(without_unused(onnx.load(a.out), every_photo(files)), a.out)
 
 
 if __name__ == "__main__":

@@ -6,6 +6,10 @@ import onnx
 from onnx import numpy_helper
 
 
+def is_depthwise(node):
+    return next((a.i for a in node.attribute if a.name == "group"), 1) > 1
+
+
 class Rewriting:
     """A graph of which some nodes are replaced."""
 

@@ -3,7 +3,7 @@
 
   python3 models/training/unused.py --pictures FOLDER IN.onnx OUT.onnx
 
-A ninth of CenterFace's hidden channels give one and the same number everywhere in every photo: behind ReLU they are never above 0, or their sum is less
+A tenth of CenterFace's hidden channels give one and the same number everywhere in every photo: behind ReLU they are never above 0, or their sum is less
 than a step of 8 bits. Where the layer behind a depthwise convolution reads such a channel, the number times its weight is as good in the bias, and the channel,
 with what makes it, can go. Exact to the bit wherever the channel is silent. Counts stay multiples of STEP: ONNX Runtime's depthwise kernels take channels in
 sixteens, and anything else twice as long.
@@ -21,10 +21,11 @@ from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
 
 from patches import patched
+from pictures import enlarged, photos
+from rewriting import is_depthwise
 
 STEP = 16
 LARGEST = (1024, 768)
-ENLARGED = (640, 448)
 # Inputs of a QLinearConv.
 ZERO, WEIGHTS, SCALES, WEIGHTS_ZERO, BIAS = 2, 3, 4, 5, 8
 
@@ -37,25 +38,20 @@ def chains(graph):
         for name in node.input:
             readers.setdefault(name, []).append(node)
     for node in graph.node:
-        if node.op_type != "QLinearConv" or next((a.i for a in node.attribute if a.name == "group"), 1) == 1:
+        if node.op_type != "QLinearConv" or not is_depthwise(node):
             continue
         before, behind = makers[node.input[0]], readers[node.output[0]]
         if before.op_type == "QLinearConv" and readers[before.output[0]] == [node] and [n.op_type for n in behind] == ["QLinearConv"]:
             yield before, node, behind[0]
 
 
-def every_photo(folder):
+def every_photo(files):
     """Patches of each photo, or of a part of it enlarged."""
     rng = random.Random(2)
-    files = sorted(f for f in folder.rglob("*") if f.suffix.lower() in (".jpg", ".jpeg", ".png", ".avif", ".webp"))
     for index, file in enumerate(files):
         picture = Image.open(file).convert("RGB")
         if index % 3 == 0:
-            part = rng.choice([2, 3, 4])
-            w, h = picture.width // part, picture.height // part
-            x, y = rng.randrange(picture.width - w + 1), rng.randrange(picture.height - h + 1)
-            scale = min(ENLARGED[0] / w, ENLARGED[1] / h)
-            picture = picture.crop((x, y, x + w, y + h)).resize((int(w * scale), int(h * scale)), Image.BICUBIC)
+            picture = enlarged(picture, rng)
         w, h = (max(32, min(side, most) // 32 * 32) for side, most in zip(picture.size, LARGEST))
         yield patched(np.asarray(picture.crop((0, 0, w, h))))
 
@@ -117,7 +113,7 @@ def main():
     p.add_argument("model")
     p.add_argument("out")
     a = p.parse_args()
-    onnx.save(without_unused(onnx.load(a.model), every_photo(a.pictures)), a.out)
+    onnx.save(without_unused(onnx.load(a.model), every_photo(photos(a.pictures))), a.out)
 
 
 if __name__ == "__main__":
