@@ -17,7 +17,7 @@ use std::{
 use tempfile::TempDir;
 
 mod program;
-use program::{code, names, samples, text};
+use program::{code, names, samples, text, truth};
 
 fn unface(folder: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_unface"));
@@ -56,15 +56,6 @@ fn decoded(path: &Path) -> image::DynamicImage {
         .unwrap()
         .frame
         .into_pixels()
-}
-
-#[derive(serde::Deserialize)]
-struct Truth(std::collections::HashMap<String, Vec<[f32; 4]>>);
-
-fn truth(name: &str) -> Vec<[f32; 4]> {
-    let all: Truth =
-        serde_json::from_str(&fs::read_to_string(samples().join("truth.json")).unwrap()).unwrap();
-    all.0[name].clone()
 }
 
 const PINK: [u8; 3] = [255, 0, 255];

@@ -11,22 +11,16 @@ use unface::{
 };
 
 mod program;
-use program::{detected, done, ffmpeg, names, render, sample, unface};
+use program::{detected, done, ffmpeg, names, render, sample, truth, unface};
 
 /// The least share of a face that must be covered.
 const ENOUGH: f32 = 0.9;
 const FILL: [&str; 4] = ["--effect", "fill", "--color", "ff00ff"];
 
-/// The faces of `group.jpg`, as drawn (`samples/truth.json`), each in a picture of its own of 1400 × 1100 pixels that it fills.
+/// The faces of `group.jpg`, as drawn, each in a picture of its own of 1400 × 1100 pixels that it fills.
 fn filling() -> Vec<(DynamicImage, Rect)> {
     let group = sample("group.jpg");
-    let faces = [
-        [99.8, 252.7, 207.4, 363.6],
-        [308.5, 212.4, 421.1, 328.5],
-        [541.4, 246.3, 649.0, 357.2],
-        [750.1, 225.2, 862.7, 341.3],
-    ];
-    let filled = faces.map(|[x1, y1, x2, y2]: [f32; 4]| {
+    let filled = truth("group.jpg").into_iter().map(|[x1, y1, x2, y2]| {
         let scale = 1000.0 / (y2 - y1);
         let (w, h) = (1400.0 / scale, 1100.0 / scale);
         let left = ((x1 + x2 - w) / 2.0).clamp(0.0, group.width() as f32 - w);
@@ -39,7 +33,7 @@ fn filling() -> Vec<(DynamicImage, Rect)> {
             face.clip(1400, 1100),
         )
     });
-    filled.into()
+    filled.collect()
 }
 
 fn covered(picture: &RgbImage, face: &Rect) -> f32 {

@@ -2,7 +2,7 @@
 //! tests render the clips themselves. Skipped, and said so, where ffmpeg is not installed.
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
-use std::{collections::HashMap, path::Path};
+use std::path::Path;
 
 use image::GrayImage;
 use unface::{
@@ -101,8 +101,7 @@ fn a_blow_against_the_camera_left_faces_bare() {
     args.extend(["-vf", filter, "-frames:v", "30", "-crf", "12"]);
     args.extend(["-pix_fmt", "yuv420p", "-preset", "ultrafast"]);
     let clip = render(dir.path(), "in.mp4", &args);
-    let truth: HashMap<String, Vec<[f32; 4]>> =
-        serde_json::from_slice(&std::fs::read(sample("truth.json")).unwrap()).unwrap();
+    let truth = program::truth("group.jpg");
     let boxes = covered(dir.path(), &clip);
     let bare = bare(&boxes, (320, 240), |n| {
         let (n, scale) = (n as f32, 640.0 / 960.0);
@@ -110,7 +109,7 @@ fn a_blow_against_the_camera_left_faces_bare() {
             120.0 + 60.0 * (n * 1.7).sin(),
             120.0 + 50.0 * (n * 2.3).cos(),
         );
-        let faces = truth["group.jpg"].iter();
+        let faces = truth.iter();
         faces
             .map(|b| {
                 Rect::new(b[0], b[1], b[2], b[3])

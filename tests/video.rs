@@ -160,9 +160,7 @@ fn every_drawn_face_is_covered_in_every_frame_and_nothing_else_is_told() {
     let out = dir.path().join("out.mp4");
     assert_eq!(times(&clip), times(&out));
     assert_eq!(words_in(&out), Vec::<&str>::new());
-    let truth: serde_json::Value =
-        serde_json::from_str(&fs::read_to_string(sample("truth.json")).unwrap()).unwrap();
-    let boxes: Vec<[f32; 4]> = serde_json::from_value(truth["group.jpg"].clone()).unwrap();
+    let boxes = program::truth("group.jpg");
     assert!(boxes.len() > 2);
     for index in [0, 5, 11] {
         let picture = frame(&out, index, dir.path());

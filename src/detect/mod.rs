@@ -172,7 +172,7 @@ impl Detector {
         for view in &views {
             boxes.extend(self.search(view, options)?);
         }
-        let best = boxes.iter().map(|f| f.score).fold(0.0, f32::max);
+        let best = best(&boxes);
         if best < options.upright
             && let Some(first) = views.first()
             && let Some((turn, seen)) = self.turn_of(first, options, best.max(turned::SEEN))?
@@ -330,6 +330,11 @@ impl Detector {
             .pop();
         idle.map_or_else(|| (self.open)(), Ok)
     }
+}
+
+/// The score of the surest face; 0 without any.
+fn best(faces: &[Face]) -> f32 {
+    faces.iter().map(|f| f.score).fold(0.0, f32::max)
 }
 
 fn run_window(

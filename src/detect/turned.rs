@@ -10,7 +10,9 @@ use std::borrow::Cow;
 use image::DynamicImage;
 use rayon::prelude::*;
 
-use super::{DetectError, Detector, Options, View, again::smaller, merge, rgb8, rule::Rule, views};
+use super::{
+    DetectError, Detector, Options, View, again::smaller, best, merge, rgb8, rule::Rule, views,
+};
 use crate::{face::Face, frame::Frame, geometry::Rect};
 
 /// A picture whose best face has at least this score stands upright. Of 220 photos 34 have none; of the same turned, 174 to 209.
@@ -104,7 +106,6 @@ impl Detector {
             Ok((*turn, found))
         });
         let seen = seen.collect::<Result<Vec<_>, DetectError>>()?;
-        let best = |faces: &[Face]| faces.iter().map(|f| f.score).fold(0.0, f32::max);
         let seen = seen.into_iter().filter(|(_, faces)| !faces.is_empty());
         let seen = seen.max_by(|a, b| best(&a.1).total_cmp(&best(&b.1)));
         let size = (small.width as f32, small.height as f32);

@@ -83,6 +83,14 @@ pub fn sample(name: &str) -> DynamicImage {
     photo.frame.into_pixels()
 }
 
+/// Where the faces of a sample are, as drawn: left, top, right, bottom.
+#[allow(dead_code)]
+pub fn truth(name: &str) -> Vec<[f32; 4]> {
+    let text = fs::read_to_string(samples().join("truth.json")).unwrap();
+    let all: serde_json::Value = serde_json::from_str(&text).unwrap();
+    serde_json::from_value(all[name].clone()).unwrap()
+}
+
 /// What `detect` says of a file: each line's faces, with their scores.
 #[allow(dead_code)]
 pub fn detected(dir: &Path, file: &str) -> Vec<Vec<(Rect, f64)>> {
