@@ -19,6 +19,7 @@
 //! [`cage`] holds the children in which strangers' files are decoded.
 
 pub mod cage;
+pub mod caution;
 pub mod decode;
 pub mod detect;
 pub mod discover;
@@ -40,6 +41,7 @@ pub mod verify;
 pub mod write;
 pub mod y4m;
 
+pub use caution::Caution;
 pub use error::{Error, ShownPath};
 pub use face::Face;
 pub use format::Format;

@@ -335,7 +335,7 @@ pub struct Reading {
     /// Pictures at the same time [default: number of cores]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024), hide_short_help = true, help_heading = "Other")]
     pub jobs: Option<u16>,
-    /// Exit with 1 if nothing is covered in a picture, or something in it may be a face
+    /// Exit with 1 if a file has no face, or something in it that a person should check
     #[arg(long, help_heading = "Other")]
     pub strict: bool,
     /// Say only what went wrong

@@ -49,7 +49,10 @@ impl Exit {
             Self::Interrupted
         } else if summary.failed > 0
             || summary.closed
-            || strict && !(summary.without_faces.is_empty() && summary.uncertain.is_empty())
+            || strict
+                && !(summary.without_faces.is_empty()
+                    && summary.uncertain.is_empty()
+                    && summary.cautions == 0)
         {
             Self::Failed
         } else {
@@ -74,6 +77,10 @@ mod tests {
         assert_eq!(Exit::after(&summary, true), Exit::Failed);
         summary.without_faces.clear();
         summary.uncertain.push("a.jpg".into());
+        assert_eq!(Exit::after(&summary, false), Exit::Done);
+        assert_eq!(Exit::after(&summary, true), Exit::Failed);
+        summary.uncertain.clear();
+        summary.cautions = 1;
         assert_eq!(Exit::after(&summary, false), Exit::Done);
         assert_eq!(Exit::after(&summary, true), Exit::Failed);
         summary.failed = 1;

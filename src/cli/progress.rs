@@ -98,6 +98,9 @@ impl Progress for Teller {
         if let Some(note) = uncertain(outcome) {
             messages::line(&note);
         }
+        for caution in &record.cautions {
+            messages::line(&format!("{}: {caution}", shown(outcome)));
+        }
         if outcome.film.is_some()
             && let Some((bar, _)) = self
                 .film
@@ -404,6 +407,12 @@ pub fn summary(summary: &Summary, detects: bool) -> String {
         parts.push(format!(
             "{} may still show a face, as said above",
             summary.uncertain.len()
+        ));
+    }
+    if summary.cautions > 0 {
+        parts.push(format!(
+            "{} to be looked at, as said above",
+            count(summary.cautions, "file")
         ));
     }
     if summary.motion > 0 && !detects {

@@ -35,7 +35,7 @@ use std::{
 
 use image::{ColorType, DynamicImage, ImageBuffer};
 
-use crate::{format::Format, frame::Frame};
+use crate::{caution::Caution, format::Format, frame::Frame};
 pub use behind::MOTION;
 use orientation::Gathered;
 pub use sniff::{HEAD, Kind, Y4M, sniff};
@@ -128,6 +128,8 @@ pub struct Photo {
     pub motion: Option<Range<usize>>,
     /// What is wrong with the file, where `allow_damaged` let it pass.
     pub damage: Option<String>,
+    /// Reasons for a person to look at it.
+    pub cautions: Vec<Caution>,
 }
 
 /// Why bytes could not be decoded. The text says what is wrong and what to do.
@@ -254,6 +256,11 @@ fn finished(
             all.drop(kind, bytes);
         }
         all.motion = all.motion.or(gathered.motion);
+        for caution in gathered.cautions {
+            if !all.cautions.contains(&caution) {
+                all.cautions.push(caution);
+            }
+        }
     }
     let mut frames = frames.into_iter();
     let frame = frames.next().ok_or(DecodeError::NotMedia)?;
@@ -265,6 +272,7 @@ fn finished(
         dropped: all.dropped,
         motion: all.motion,
         damage,
+        cautions: all.cautions,
     })
 }
 

@@ -5,6 +5,7 @@ use std::ops::Range;
 use image::{DynamicImage, metadata::Orientation};
 
 use super::{DecodeError, Dropped};
+use crate::caution::Caution;
 
 /// What the metadata of one file says, gathered while it is walked.
 #[derive(Debug, Default)]
@@ -17,6 +18,8 @@ pub(super) struct Gathered {
     pub(super) bytes: u64,
     /// The longest clip that came with the picture.
     pub(super) motion: Option<Range<usize>>,
+    /// Reasons for a person to look at the picture.
+    pub(super) cautions: Vec<Caution>,
 }
 
 impl Gathered {

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{DecodeError, Dropped, Options, Photo, from_upright_pixels, pixels_from};
-use crate::format::Format;
+use crate::{caution::Caution, format::Format};
 
 /// Bytes of a header that are believed.
 const MOST_HEADER: u64 = 1 << 20;
@@ -32,6 +32,7 @@ struct Header {
     dropped: Vec<Dropped>,
     motion: Option<Range<usize>>,
     damage: Option<String>,
+    cautions: Vec<Caution>,
 }
 
 /// The shape of one picture.
@@ -83,6 +84,7 @@ pub fn send(result: &Result<Photo, DecodeError>, to: &mut dyn Write) -> io::Resu
         dropped: photo.dropped.clone(),
         motion: photo.motion.clone(),
         damage: photo.damage.clone(),
+        cautions: photo.cautions.clone(),
     });
     write_text(to, &header)?;
     if let Ok(photo) = result {
@@ -166,6 +168,7 @@ pub fn receive(
         dropped: header.dropped,
         motion: header.motion.filter(inside),
         damage: header.damage,
+        cautions: header.cautions,
     }))
 }
 

@@ -343,6 +343,7 @@ impl Outcome {
             video: None,
             dropped: Vec::new(),
             damage: None,
+            cautions: Vec::new(),
             motion: None,
             error: None,
         };

@@ -6,6 +6,7 @@ use image::DynamicImage;
 
 use super::{Doubt, Faces, Film, Outcome, Progress, Shop, Task};
 use crate::{
+    caution::Caution,
     decode::{self, DecodeError, Dropped, Photo},
     detect::{self, again::Looks},
     discover::{Job, Output},
@@ -39,6 +40,7 @@ pub(super) struct Seen {
     pub(super) uncertain: Vec<Face>,
     pub(super) dropped: Vec<Dropped>,
     pub(super) damage: Option<String>,
+    pub(super) cautions: Vec<Caution>,
     pub(super) motion: Option<Motion>,
     /// Of an animation.
     pub(super) video: Option<VideoFacts>,
@@ -111,6 +113,7 @@ impl Shop<'_> {
         record.pages = seen.pages;
         record.dropped = seen.dropped;
         record.damage = seen.damage;
+        record.cautions = seen.cautions;
         record.motion = seen.motion;
         record.video = seen.video;
         outcome.film = seen.film;
@@ -154,11 +157,12 @@ impl Shop<'_> {
             dropped,
             motion,
             damage,
+            cautions,
         } = photo;
         let clip = self.clip(job, &bytes, motion)?;
         drop(bytes);
         seen.size = Some((frame.width(), frame.height()));
-        (seen.dropped, seen.damage) = (dropped, damage);
+        (seen.dropped, seen.damage, seen.cautions) = (dropped, damage, cautions);
         go_on(progress)?;
         // A pipe or a file that changed since the plan was made: its own format then.
         let format = job.format.unwrap_or(format);

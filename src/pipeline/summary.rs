@@ -22,6 +22,8 @@ pub struct Summary {
     pub without_faces: Vec<PathBuf>,
     /// Those with something that may be a face and was not covered, by name.
     pub uncertain: Vec<PathBuf>,
+    /// How many have a [`crate::Caution`].
+    pub cautions: usize,
     /// Outputs that were there already.
     pub skipped: usize,
     /// Files in folders that are no pictures, links, special files.
@@ -55,6 +57,7 @@ impl Summary {
                 if found == 0 && outcome.record.places.is_empty() {
                     self.without_faces.push(outcome.source.path().to_path_buf());
                 }
+                self.cautions += usize::from(!outcome.record.cautions.is_empty());
                 if !outcome.record.uncertain.is_empty() {
                     self.uncertain.push(outcome.source.path().to_path_buf());
                 }

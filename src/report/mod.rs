@@ -4,7 +4,7 @@ mod boxes;
 
 use serde::Serialize;
 
-use crate::{decode::Dropped, face::Face, geometry::Rect};
+use crate::{caution::Caution, decode::Dropped, face::Face, geometry::Rect};
 pub use boxes::{Boxes, BoxesError, FrameLine, Line, MAX_FILE, OverTime, TrackedFace, names};
 
 /// The version of the report's fields.
@@ -64,6 +64,9 @@ pub struct Record {
     /// What was wrong with the file and was let pass.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub damage: Option<String>,
+    /// Reasons for a person to look at it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub cautions: Vec<Caution>,
     /// For a motion photo: its clip, where that was covered as well.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub motion: Option<Motion>,
