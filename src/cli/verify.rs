@@ -26,6 +26,8 @@ struct Line<'a> {
     /// Nothing but pixels in it.
     clean: bool,
     leaks: &'a [Leak],
+    /// Kinds of data that were not looked into; empty if every byte was accounted for.
+    unchecked: &'a [String],
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<String>,
 }
@@ -81,6 +83,10 @@ fn text(checked: &Checked) -> (bool, std::io::Result<()>) {
             return (false, Err(error));
         }
     }
+    if !inspection.unchecked.is_empty() {
+        let unchecked = inspection.unchecked.join(", ");
+        messages::line(&format!("{shown}: not looked into: {unchecked}"));
+    }
     (inspection.leaks.is_empty(), Ok(()))
 }
 
@@ -89,6 +95,7 @@ fn json(checked: &Checked) -> (bool, std::io::Result<()>) {
     let found = checked.result.as_ref().ok();
     let format = found.and_then(|i| i.format);
     let leaks = found.map_or(&[][..], |i| &i.leaks);
+    let unchecked = found.map_or(&[][..], |i| &i.unchecked);
     let error = match &checked.result {
         Err(error) => Some(error.to_string()),
         Ok(_) if format.is_none() => Some(UNKNOWN.to_string()),
@@ -104,6 +111,7 @@ fn json(checked: &Checked) -> (bool, std::io::Result<()>) {
         height: found.and_then(|i| i.size).map(|s| s.1),
         clean,
         leaks,
+        unchecked,
         error,
     };
     let written = serde_json::to_string(&line)

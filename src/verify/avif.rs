@@ -7,7 +7,7 @@ use super::{
     Findings, LeakKind,
     bits::Bits,
     frames::{self, Fault},
-    mp4::unlisted,
+    mp4::{CODED, unlisted},
 };
 
 const ALPHA: &[u8] = b"urn:mpeg:mpegB:cicp:systems:auxiliary:alpha\0";
@@ -56,6 +56,7 @@ pub(super) fn inspect(bytes: &[u8], findings: &mut Findings) -> Option<(u32, u32
     let of = |name: &[u8; 4]| parts.iter().find(|p| &p.name == name);
     let (meta, data) = (of(b"meta")?, of(b"mdat")?);
     let size = walk.meta(meta, &data.body);
+    walk.findings.unchecked(CODED);
     if size.is_none() {
         let what = "an index that can't be followed";
         walk.findings

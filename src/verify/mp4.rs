@@ -29,6 +29,11 @@ pub(super) struct Film {
     pub sound: usize,
 }
 
+/// Of pictures, what follows the last coded block of a slice or tile shows only when it is decoded.
+pub(super) const CODED: &str = "coded pictures (slices and tiles)";
+/// Of sound, what a packet holds besides sound shows only when it is decoded.
+pub(super) const SOUND: &str = "coded sound (packets)";
+
 /// Largest index that is read, in bytes.
 const MOST: u64 = 256 << 20;
 
@@ -136,6 +141,7 @@ pub(super) fn inspect(file: &mut dyn SourceObject, length: u64, findings: &mut F
             b"mvhd" => movie = walk.mvhd(atom).max(1),
             b"trak" => {
                 if let Some((video, table)) = walk.trak(atom, &mut film, movie) {
+                    walk.findings.unchecked(if video { CODED } else { SOUND });
                     pictures += u32::from(video);
                     film.sound += usize::from(!video);
                     samples.push(table);

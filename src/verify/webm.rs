@@ -195,6 +195,11 @@ impl Walk<'_> {
             let what = "a coder that is not looked into, or more than its parameters";
             self.findings.add(LeakKind::Unknown, what, 0..0);
         }
+        self.findings.unchecked(if self.kind == 1 {
+            mp4::CODED
+        } else {
+            mp4::SOUND
+        });
         match self.kind {
             1 => {
                 self.pictured = coder;
