@@ -1,4 +1,7 @@
-//! JPEG → pixels: the structure is checked here, the pixels come from `zune-jpeg`.
+//! JPEG → pixels: the structure is checked here, the pixels come from `zune-jpeg`, or from two other decoders where the
+//! coding is unusual.
+
+mod checked;
 
 use image::{DynamicImage, GrayImage, RgbImage};
 use zune_jpeg::{
@@ -9,33 +12,46 @@ use zune_jpeg::{
 use super::{
     DecodeError, Options, Stored, behind, colour, gathered_profile, orientation::Gathered,
 };
-use crate::jpeg::{self, Component, Oddity, Structure};
+use crate::jpeg::{self, Oddity, Structure};
 
 pub(super) fn decode(bytes: &[u8], options: &Options) -> Result<Stored, DecodeError> {
     let structure = jpeg::walk(bytes).map_err(|e| DecodeError::Unsupported(e.to_string()))?;
     let header = &structure.header;
-    sampled(&header.components)?;
-    let channels = if header.components.len() == 1 { 1 } else { 3 };
+    let components = header.components.len();
+    if components == 2 {
+        return Err(DecodeError::Unsupported(
+            "a JPEG picture of two components".into(),
+        ));
+    }
+    let damage = structure.damage.clone();
+    // Blocks that are missing, or left over: such a header is wrong rather than rare.
+    let left_over = |oddity: &Oddity| matches!(oddity, Oddity::Slack(_));
+    if !header.usual_sampling() && (damage.is_some() || structure.oddities.iter().any(left_over)) {
+        usual(&structure)?;
+    }
+    // Inks are not converted by the fast decoder, which knows no profiles.
+    let checked = structure.unusual || components == 4;
+    let channels = if components == 1 { 1 } else { 3 };
     options.allow(u32::from(header.width), u32::from(header.height), channels)?;
-    if header.progressive() {
-        // Decoders hold all coefficients of a progressive picture at once, 2 bytes each.
+    if header.progressive() || checked {
+        // Decoders hold all coefficients of a progressive picture at once, 2 bytes each; where two decoders are
+        // compared, the samples of both.
         options.allow(
             u32::from(header.width),
             u32::from(header.height),
-            2 * header.components.len() as u64,
+            2 * components as u64,
         )?;
     }
-    let damage = structure.damage.clone();
     if let (Some(what), false) = (&damage, options.allow_damaged) {
         return Err(DecodeError::Damaged(what.clone()));
     }
     let mut gathered = gather(bytes, &structure, options)?;
-    let inks = header.components.len() == 4;
-    let adobe = adobe_transform(bytes, &structure);
-    let pixels = if inks {
-        four_inks(bytes, adobe, &mut gathered)?
-    } else {
+    let pixels = if checked {
+        unusual(bytes, &structure, &mut gathered)?
+    } else if damage.is_some() {
         one_or_three(bytes, &structure)?
+    } else {
+        one_or_three(&jpeg::plain(bytes, &structure), &structure)?
     };
     Ok(Stored {
         pixels,
@@ -44,28 +60,28 @@ pub(super) fn decode(bytes: &[u8], options: &Options) -> Result<Stored, DecodeEr
     })
 }
 
-/// Refuses what the decoder gives wrong pixels for, black rows and columns among them, or none at all.
+/// Refuses by name what the fast decoder gives wrong pixels for without an error: black rows and columns, or garbage.
 ///
-/// Measured against libjpeg on 1,000 pictures of all kinds of sampling that an MCU allows: right is what
-/// is listed here and nothing else by rule. Cameras and programs write nothing but these.
-pub(super) fn sampled(components: &[Component]) -> Result<(), DecodeError> {
-    let Some((first, others)) = components.split_first() else {
+/// Measured against libjpeg on 1,000 pictures of all kinds of sampling that an MCU allows, and on 3,745 of all orders of
+/// scans, sequential and progressive: right is what the structure calls usual.
+pub(super) fn usual(structure: &Structure) -> Result<(), DecodeError> {
+    if !structure.unusual {
         return Ok(());
-    };
-    let powers = components.iter().all(|c| c.h != 3 && c.v != 3);
-    let finer = others.iter().any(|c| c.h > first.h || c.v > first.v);
-    let between = first.v == 4 && others.iter().any(|c| c.v == 2);
-    if !powers || finer || between {
-        let all: Vec<String> = components
+    }
+    let header = &structure.header;
+    let kind = if header.usual_sampling() {
+        "an unusual order of scans or tables".to_string()
+    } else {
+        let all: Vec<String> = header
+            .components
             .iter()
             .map(|c| format!("{}x{}", c.h, c.v))
             .collect();
-        return Err(DecodeError::Unsupported(format!(
-            "a JPEG picture of unusual sampling ({})",
-            all.join(",")
-        )));
-    }
-    Ok(())
+        format!("unusual sampling ({})", all.join(","))
+    };
+    Err(DecodeError::Unsupported(format!(
+        "a JPEG picture of {kind}"
+    )))
 }
 
 fn decoder(bytes: &[u8], out: ColorSpace) -> JpegDecoder<ZCursor<&[u8]>> {
@@ -117,26 +133,64 @@ fn one_or_three(bytes: &[u8], structure: &Structure) -> Result<DynamicImage, Dec
         .ok_or_else(wrong_size)
 }
 
-/// CMYK and YCCK. Adobe's programs store inks inverted (255 is none), and all four-ink JPEGs in
-/// the wild come from them or copy them.
-fn four_inks(
+/// Pixels of what only the checked decoders read. Adobe's programs store inks inverted (255 is none), and all four-ink
+/// JPEGs in the wild come from them or copy them.
+fn unusual(
     bytes: &[u8],
-    adobe: Option<u8>,
+    structure: &Structure,
     gathered: &mut Gathered,
 ) -> Result<DynamicImage, DecodeError> {
-    let icc = gathered.icc.take();
-    let (w, h, rgb) = if adobe == Some(2) {
-        // YCCK: the decoder's own conversion, which knows no profile.
-        pixels_of(bytes, ColorSpace::RGB, 3)?
-    } else {
-        let (w, h, mut inks) = pixels_of(bytes, ColorSpace::CMYK, 4)?;
-        inks.iter_mut().for_each(|ink| *ink = 255 - *ink);
-        let (rgb, _) = colour::cmyk_to_rgb(&inks, icc.as_deref());
-        (w, h, rgb)
+    let header = &structure.header;
+    let (w, h) = (u32::from(header.width), u32::from(header.height));
+    let mut samples = checked::samples(bytes, structure)?;
+    let rgb = match header.components.len() {
+        1 => {
+            return GrayImage::from_raw(w, h, samples)
+                .map(DynamicImage::ImageLuma8)
+                .ok_or_else(wrong_size);
+        }
+        4 => {
+            if adobe_transform(bytes, structure) == Some(2) {
+                // YCCK: what looks like red, green and blue are the inks, not inverted.
+                checked::to_rgb(&mut samples, 4);
+                samples
+                    .iter_mut()
+                    .skip(3)
+                    .step_by(4)
+                    .for_each(|k| *k = 255 - *k);
+            } else {
+                samples.iter_mut().for_each(|ink| *ink = 255 - *ink);
+            }
+            let (rgb, converted) = colour::cmyk_to_rgb(&samples, gathered.icc.as_deref());
+            if gathered.icc.take().is_some() && !converted {
+                gathered.drop("unreadable colour profile", 0);
+            }
+            rgb
+        }
+        _ => {
+            if !stored_as_rgb(bytes, structure) {
+                checked::to_rgb(&mut samples, 3);
+            }
+            samples
+        }
     };
     RgbImage::from_raw(w, h, rgb)
         .map(DynamicImage::ImageRgb8)
         .ok_or_else(wrong_size)
+}
+
+/// Whether three components are red, green and blue, not luma and chroma, by the rules of libjpeg.
+fn stored_as_rgb(bytes: &[u8], structure: &Structure) -> bool {
+    let jfif = structure
+        .segments
+        .iter()
+        .any(|s| s.marker == 0xE0 && bytes[s.payload.clone()].starts_with(b"JFIF\0"));
+    let ids = || structure.header.components.iter().map(|c| c.id);
+    match adobe_transform(bytes, structure) {
+        _ if jfif => false,
+        Some(transform) => transform == 0,
+        None => ids().eq(*b"RGB"),
+    }
 }
 
 fn adobe_transform(bytes: &[u8], structure: &Structure) -> Option<u8> {
@@ -178,8 +232,10 @@ fn gather(bytes: &[u8], structure: &Structure, options: &Options) -> Result<Gath
                 gathered.drop("bytes between the parts", r.len() as u64)
             }
             Oddity::UnusedTable(_) | Oddity::RedefinedTable(_) => gathered.drop("unused tables", 0),
-            Oddity::Spare(r) | Oddity::Fill(r) => gathered.drop("filling", r.len() as u64),
-            Oddity::Padding(_) => {}
+            Oddity::Spare(r) | Oddity::Fill(r) | Oddity::StrayMarker(r) => {
+                gathered.drop("filling", r.len() as u64);
+            }
+            Oddity::Padding(_) | Oddity::NoEnd | Oddity::TypicalTables | Oddity::Loose(..) => {}
         }
     }
     for part in behind::parts(bytes, structure.end.min(bytes.len()), &index) {

@@ -112,7 +112,7 @@ pub fn sniff(head: &[u8]) -> Kind {
     if head.is_empty() {
         return Kind::Empty;
     }
-    if head.starts_with(b"\xFF\xD8\xFF") {
+    if jpeg(head) {
         return Kind::Photo(Format::Jpeg);
     }
     if head.starts_with(b"\x89PNG\r\n\x1A\n") {
@@ -163,6 +163,20 @@ const DEMUXERS: [(&str, &str); 12] = [
     ("MXF video", "mxf"),
     ("YUV4MPEG2 video", Y4M),
 ];
+
+/// Whether it is a JPEG: its first marker, and behind it a segment that JPEGs begin with, at once or after bytes that a
+/// careless camera left there.
+fn jpeg(head: &[u8]) -> bool {
+    let Some(rest) = head.strip_prefix(b"\xFF\xD8") else {
+        return false;
+    };
+    let begins = |w: &[u8]| {
+        w[0] == 0xFF
+            && matches!(w[1], 0xC0..=0xC2 | 0xC4 | 0xDB | 0xDD | 0xE0..=0xEF | 0xFE)
+            && w[2] == 0
+    };
+    rest.starts_with(b"\xFF") || rest.windows(3).any(begins)
+}
 
 fn further_photo(head: &[u8]) -> Option<Format> {
     let is = |bytes: &[u8]| head.starts_with(bytes);

@@ -303,7 +303,7 @@ fn coded(bytes: &[u8], page: &Directory<'_>) -> Result<Option<String>, DecodeErr
         };
         let structure =
             jpeg::walk(&whole).map_err(|e| DecodeError::Damaged(format!("a strip of it: {e}")))?;
-        super::jpeg::sampled(&structure.header.components)?;
+        super::jpeg::usual(&structure)?;
         if let Some(what) = structure.damage {
             return Ok(Some(format!("a strip of it: {what}")));
         }

@@ -8,7 +8,12 @@
 //! Source: ITU-T T.81 (1992), sections B (segments), F and G (sequential and progressive scans).
 
 mod bits;
+mod plain;
+mod samples;
 mod scan;
+
+pub use plain::{plain, rebuilt};
+pub use samples::{Plane, samples};
 
 use std::ops::Range;
 
@@ -21,6 +26,8 @@ pub struct Segment {
     pub whole: Range<usize>,
     /// Behind the length field; empty for markers that stand alone.
     pub payload: Range<usize>,
+    /// The coded blocks after a scan header, up to the next marker that is not part of them; empty for other segments.
+    pub data: Range<usize>,
 }
 
 /// What is odd in a file: harmless to the pixels or not, none of it is in a clean file.
@@ -38,8 +45,17 @@ pub enum Oddity {
     UnusedTable(usize),
     /// A table was defined again; offset of its segment.
     RedefinedTable(usize),
+    /// Something that is coded in a way that no encoder needs and that could say anything: where, and what.
+    /// Only from [`audit`].
+    Loose(usize, &'static str),
     /// Bytes in a segment behind what it needs.
     Spare(Range<usize>),
+    /// A marker without a meaning where it stands, such as a restart marker after the last interval.
+    StrayMarker(Range<usize>),
+    /// The file ends without an end marker, with all blocks there.
+    NoEnd,
+    /// Huffman tables are not defined in the file: the typical ones of T.81, Annex K, are meant, as in Motion JPEG.
+    TypicalTables,
 }
 
 /// One colour component, as the frame header declares it.
@@ -76,6 +92,18 @@ impl Header {
     pub const fn progressive(&self) -> bool {
         self.sof == 0xC2
     }
+
+    /// Whether the first component is sampled finest, each by a power of two, as cameras and most programs do it.
+    #[must_use]
+    pub fn usual_sampling(&self) -> bool {
+        let Some((first, others)) = self.components.split_first() else {
+            return false;
+        };
+        let powers = self.components.iter().all(|c| c.h != 3 && c.v != 3);
+        let finer = others.iter().any(|c| c.h > first.h || c.v > first.v);
+        let between = first.v == 4 && others.iter().any(|c| c.v == 2);
+        powers && !finer && !between
+    }
 }
 
 /// A whole file.
@@ -87,6 +115,10 @@ pub struct Structure {
     pub header: Header,
     /// Number of scans.
     pub scans: usize,
+    /// For each scan, its number of MCUs, between which restart markers may stand.
+    pub units: Vec<u32>,
+    /// Whether it is coded in a way that cameras and most programs never use, and that decoders therefore get wrong.
+    pub unusual: bool,
     /// What is odd.
     pub oddities: Vec<Oddity>,
     /// Where the picture ends, behind EOI.
@@ -123,9 +155,23 @@ struct Walker<'a> {
     header: Option<Header>,
     state: Option<scan::State>,
     tables: scan::Tables,
-    quantisation: [Option<(usize, bool)>; 4],
+    quantisation: [Option<Quantisation>; 4],
     restart_interval: u32,
     scans: usize,
+    unusual: bool,
+    units: Vec<u32>,
+    /// Whether samples are kept.
+    keep: bool,
+    /// Whether [`Oddity::Loose`] is wanted.
+    strict: bool,
+}
+
+#[derive(Clone, Copy)]
+struct Quantisation {
+    defined_at: usize,
+    used: bool,
+    /// In zigzag order.
+    steps: [u16; 64],
 }
 
 /// Reads the structure of a JPEG file.
@@ -134,35 +180,62 @@ struct Walker<'a> {
 /// When there is no frame header, or one of a process that is not followed (arithmetic coding,
 /// lossless, hierarchical). Anything else that is wrong is said in [`Structure::damage`].
 pub fn walk(bytes: &[u8]) -> Result<Structure, NotJpeg> {
-    let mut walker = Walker {
-        bytes,
-        at: 0,
-        segments: Vec::new(),
-        oddities: Vec::new(),
-        damage: None,
-        header: None,
-        state: None,
-        tables: scan::Tables::default(),
-        quantisation: [None; 4],
-        restart_interval: 0,
-        scans: 0,
-    };
-    if !bytes.starts_with(&[0xFF, SOI]) {
-        return Err(NotJpeg("no JPEG signature"));
-    }
-    walker.segments.push(Segment {
-        marker: SOI,
-        whole: 0..2,
-        payload: 2..2,
-    });
-    walker.at = 2;
-    while walker.segment()? {}
+    let mut walker = Walker::new(bytes);
+    walker.run()?;
     walker.finish()
 }
 
-impl Walker<'_> {
+/// As [`walk`], a little slower: also names what is coded in ways that no encoder needs ([`Oddity::Loose`]).
+///
+/// # Errors
+/// As [`walk`].
+pub fn audit(bytes: &[u8]) -> Result<Structure, NotJpeg> {
+    let mut walker = Walker::new(bytes);
+    walker.strict = true;
+    walker.run()?;
+    walker.finish()
+}
+
+impl<'a> Walker<'a> {
+    fn new(bytes: &'a [u8]) -> Self {
+        Self {
+            bytes,
+            at: 0,
+            segments: Vec::new(),
+            oddities: Vec::new(),
+            damage: None,
+            header: None,
+            state: None,
+            tables: scan::Tables::default(),
+            quantisation: [None; 4],
+            restart_interval: 0,
+            scans: 0,
+            unusual: false,
+            units: Vec::new(),
+            keep: false,
+            strict: false,
+        }
+    }
+
+    fn run(&mut self) -> Result<(), NotJpeg> {
+        if !self.bytes.starts_with(&[0xFF, SOI]) {
+            return Err(NotJpeg("no JPEG signature"));
+        }
+        self.segments.push(Segment {
+            marker: SOI,
+            whole: 0..2,
+            payload: 2..2,
+            data: 2..2,
+        });
+        self.at = 2;
+        while self.segment()? {}
+        Ok(())
+    }
+
     fn odd(&mut self, oddity: Oddity) {
-        if self.oddities.len() < MAX_ODDITIES {
+        // What decoders have to know is never left out.
+        let needed = matches!(oddity, Oddity::NoEnd | Oddity::TypicalTables);
+        if needed || self.oddities.len() < MAX_ODDITIES {
             self.oddities.push(oddity);
         }
     }
@@ -202,8 +275,7 @@ impl Walker<'_> {
     /// Reads one segment; `false` when the picture has ended.
     fn segment(&mut self) -> Result<bool, NotJpeg> {
         let Some((start, marker)) = self.marker() else {
-            self.damaged("it is cut off: there is no end marker");
-            self.at = self.bytes.len();
+            self.ends_early(self.at, "it is cut off: there is no end marker");
             return Ok(false);
         };
         let alone = matches!(marker, SOI | EOI | TEM | 0xD0..=0xD7);
@@ -219,8 +291,7 @@ impl Walker<'_> {
                     start + 4..start + 2 + length
                 }
                 _ => {
-                    self.damaged("a segment reaches beyond the end of the file");
-                    self.at = self.bytes.len();
+                    self.ends_early(start, "a segment reaches beyond the end of the file");
                     return Ok(false);
                 }
             }
@@ -229,12 +300,15 @@ impl Walker<'_> {
         self.segments.push(Segment {
             marker,
             whole: start..payload.end,
+            data: payload.end..payload.end,
             payload: payload.clone(),
         });
         match marker {
             EOI => return Ok(false),
             SOI => self.damaged("a second picture begins inside the first"),
-            0xD0..=0xD7 => self.damaged("a restart marker stands outside a scan"),
+            // Every block of the scans so far was followed, so that nothing hangs on it. Lightroom writes one after
+            // the last restart interval.
+            0xD0..=0xD7 | TEM => self.odd(Oddity::StrayMarker(start..self.at)),
             0xC0..=0xC2 => self.frame(marker, payload)?,
             0xC3 | 0xC5..=0xC7 | 0xC9..=0xCB | 0xCD..=0xCF => {
                 return Err(NotJpeg(
@@ -249,6 +323,25 @@ impl Walker<'_> {
             _ => {}
         }
         Ok(true)
+    }
+
+    /// The file ends without an end marker, `rest` being the first byte that belongs to no segment: damage, unless every
+    /// block of the picture came.
+    fn ends_early(&mut self, rest: usize, damage: &str) {
+        let whole = self
+            .header
+            .as_ref()
+            .zip(self.state.as_ref())
+            .is_some_and(|(header, state)| state.missing(header).is_none());
+        self.at = self.bytes.len();
+        if !whole || self.damage.is_some() {
+            self.damaged(damage);
+            return;
+        }
+        self.odd(Oddity::NoEnd);
+        if rest < self.at {
+            self.odd(Oddity::Between(rest..self.at));
+        }
     }
 
     fn frame(&mut self, sof: u8, payload: Range<usize>) -> Result<(), NotJpeg> {
@@ -308,9 +401,7 @@ impl Walker<'_> {
     fn huffman(&mut self, payload: Range<usize>) {
         let offset = payload.start - 4;
         match self.tables.define(&self.bytes[payload], offset) {
-            Ok(again) => again
-                .into_iter()
-                .for_each(|at| self.odd(Oddity::RedefinedTable(at))),
+            Ok(odd) => odd.into_iter().for_each(|oddity| self.odd(oddity)),
             Err(why) => self.damaged(why),
         }
     }
@@ -325,9 +416,22 @@ impl Walker<'_> {
                 self.damaged("a quantisation table is broken");
                 return;
             }
-            if let Some((at, false)) = self.quantisation[slot].replace((offset, false)) {
-                self.odd(Oddity::RedefinedTable(at));
+            let steps = std::array::from_fn(|k| match len {
+                64 => u16::from(tail[k]),
+                _ => u16::from_be_bytes([tail[2 * k], tail[2 * k + 1]]),
+            });
+            let table = Quantisation {
+                defined_at: offset,
+                used: false,
+                steps,
+            };
+            if let Some(old) = self.quantisation[slot].replace(table)
+                && !old.used
+            {
+                self.odd(Oddity::RedefinedTable(old.defined_at));
             }
+            // Which of the tables holds for a component in several scans is read in different ways.
+            self.unusual |= self.scans > 0;
             rest = &tail[len..];
         }
     }
@@ -352,11 +456,6 @@ impl Walker<'_> {
         if self.scans > MAX_SCANS {
             return Err(NotJpeg("more scans than any camera or program writes"));
         }
-        for component in &header.components {
-            if let Some(table) = &mut self.quantisation[usize::from(component.table)] {
-                table.1 = true;
-            }
-        }
         let selected = match scan::Selection::read(&self.bytes[payload], &header) {
             Ok(selected) => selected,
             Err(why) => {
@@ -364,7 +463,13 @@ impl Walker<'_> {
                 return Ok(false);
             }
         };
+        self.prepare(&header, &selected);
         let state = self.state.get_or_insert_with(|| scan::State::new(&header));
+        state.strict = self.strict;
+        if self.keep {
+            let kept = state.kept.get_or_insert_default();
+            kept.tables = self.quantisation.map(|table| table.map(|t| t.steps));
+        }
         let walked = scan::walk(
             self.bytes,
             self.at,
@@ -375,11 +480,41 @@ impl Walker<'_> {
             state,
         );
         walked.oddities.into_iter().for_each(|o| self.odd(o));
+        self.units.push(walked.units);
+        if let Some(segment) = self.segments.last_mut() {
+            segment.data = self.at..walked.end;
+        }
         self.at = walked.end;
         if let Some(why) = walked.damage {
             self.damaged(why);
         }
         Ok(true)
+    }
+
+    /// Notes the tables that a scan uses, and what is unusual about it.
+    fn prepare(&mut self, header: &Header, selected: &scan::Selection) {
+        for &(index, ..) in &selected.parts {
+            let table = usize::from(header.components[index].table);
+            match &mut self.quantisation[table] {
+                Some(table) => table.used = true,
+                None => self.damaged("a scan names a quantisation table that is not there"),
+            }
+        }
+        if header.progressive() {
+            return;
+        }
+        let in_order = selected
+            .parts
+            .iter()
+            .map(|part| part.0)
+            .eq(0..header.components.len());
+        self.unusual |= !in_order;
+        for &(_, dc, ac) in &selected.parts {
+            let typical = [self.tables.typical(0, dc), self.tables.typical(1, ac)];
+            if typical.contains(&true) && !self.oddities.contains(&Oddity::TypicalTables) {
+                self.odd(Oddity::TypicalTables);
+            }
+        }
     }
 
     fn finish(mut self) -> Result<Structure, NotJpeg> {
@@ -391,13 +526,15 @@ impl Walker<'_> {
             .quantisation
             .iter()
             .flatten()
-            .filter(|(_, used)| !used)
-            .map(|&(at, _)| at)
+            .filter(|table| !table.used)
+            .map(|table| table.defined_at)
             .chain(self.tables.unused())
             .collect();
         unused
             .into_iter()
             .for_each(|at| self.odd(Oddity::UnusedTable(at)));
+        let loose = self.tables.loose();
+        loose.into_iter().for_each(|oddity| self.odd(oddity));
         let missing = match &self.state {
             None => Some("there is no scan in it".to_string()),
             Some(state) => state.missing(&header),
@@ -405,10 +542,13 @@ impl Walker<'_> {
         if let Some(why) = missing {
             self.damaged(why);
         }
+        let unusual = self.unusual || !header.usual_sampling();
         Ok(Structure {
             segments: self.segments,
             header,
             scans: self.scans,
+            units: self.units,
+            unusual,
             oddities: self.oddities,
             end: self.at,
             damage: self.damage,

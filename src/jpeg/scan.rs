@@ -1,13 +1,16 @@
 //! Scans, symbol by symbol: which bits belong to which block, not what they say.
 
+mod census;
 mod tables;
 
 use super::{
     Header, Oddity,
     bits::{Bits, CutOff},
+    samples::Kept,
 };
+use census::Census;
 use tables::Table;
-pub(super) use tables::Tables;
+pub(super) use tables::{TYPICAL, Tables};
 
 enum Fault {
     CutOff,
@@ -36,7 +39,7 @@ impl Fault {
 /// Which components and which coefficients a scan holds.
 pub(super) struct Selection {
     /// Index of the component, its DC table and its AC table.
-    parts: Vec<(usize, u8, u8)>,
+    pub(super) parts: Vec<(usize, u8, u8)>,
     first: u8,
     last: u8,
     high: u8,
@@ -94,17 +97,21 @@ pub(super) struct State {
     seen: Vec<bool>,
     /// For each component and coefficient, the bits that are still to come; progressive only.
     to_come: Vec<[u8; 64]>,
+    /// The samples, where they are wanted.
+    pub(super) kept: Option<Kept>,
+    /// Whether [`Oddity::Loose`] is wanted.
+    pub(super) strict: bool,
 }
 
 /// Blocks of a component in its own grid, and in the grid padded to whole MCUs.
-struct Grid {
+pub(super) struct Grid {
     columns: u32,
     rows: u32,
-    padded_columns: u32,
-    padded_rows: u32,
+    pub(super) padded_columns: u32,
+    pub(super) padded_rows: u32,
 }
 
-fn grid(header: &Header, index: usize) -> Grid {
+pub(super) fn grid(header: &Header, index: usize) -> Grid {
     let component = header.components[index];
     let h_max = u32::from(header.components.iter().map(|c| c.h).max().unwrap_or(1));
     let v_max = u32::from(header.components.iter().map(|c| c.v).max().unwrap_or(1));
@@ -128,6 +135,8 @@ impl State {
             nonzero: vec![Vec::new(); n],
             seen: vec![false; n],
             to_come: vec![[ALL_BITS; 64]; n],
+            kept: None,
+            strict: false,
         }
     }
 
@@ -154,6 +163,8 @@ impl State {
 /// What walking a scan gave.
 pub(super) struct Walked {
     pub(super) end: usize,
+    /// MCUs that the scan has.
+    pub(super) units: u32,
     pub(super) oddities: Vec<Oddity>,
     pub(super) damage: Option<String>,
 }
@@ -175,14 +186,28 @@ pub(super) fn walk(
         bits: Bits::new(bytes, start),
         eob_run: 0,
         restarts: 0,
+        units: 0,
+        predictors: [0; 4],
+        census: state.strict.then(Box::default),
         oddities: Vec::new(),
     };
     let result = scan.prepare(tables, state).and_then(|parts| {
-        scan.mcus(&parts, tables, restart_interval, state)
-            .map_err(|f| f.text().to_string())
+        let walked = if state.kept.is_some() {
+            scan.mcus::<KEEP>(&parts, tables, restart_interval, state)
+        } else if scan.census.is_some() {
+            scan.mcus::<CENSUS>(&parts, tables, restart_interval, state)
+        } else {
+            scan.mcus::<STRUCTURE>(&parts, tables, restart_interval, state)
+        };
+        walked.map_err(|f| f.text().to_string())
     });
+    let units = scan.units;
     let (ones, slack, end) = scan.bits.end();
     let mut oddities = scan.oddities;
+    if let Some(census) = scan.census {
+        tables.count(&census.symbols);
+        oddities.extend(census.loose(start));
+    }
     if result.is_ok() {
         if !ones {
             oddities.push(Oddity::Padding(slack.start));
@@ -193,6 +218,7 @@ pub(super) fn walk(
     }
     Walked {
         end,
+        units,
         oddities,
         damage: result.err(),
     }
@@ -215,9 +241,21 @@ struct Scan<'a> {
     bits: Bits<'a>,
     eob_run: u32,
     restarts: u32,
+    units: u32,
+    /// DC of the block before, for each component; where values are kept.
+    predictors: [i16; 4],
+    census: Option<Box<Census>>,
     oddities: Vec<Oddity>,
 }
 
+/// The structure only, at the full speed of the check that every photo gets.
+const STRUCTURE: u8 = 0;
+/// The values of coefficients are kept in [`State::kept`].
+const KEEP: u8 = 1;
+/// Symbols are counted, and ways of coding are noted that no encoder needs, in [`Scan::census`].
+const CENSUS: u8 = 2;
+
+/// The parameter of the methods that are called for each block is one of the three modes above.
 impl Scan<'_> {
     fn prepare(&self, tables: &mut Tables, state: &mut State) -> Result<Vec<Part>, String> {
         let progressive = self.header.progressive();
@@ -257,12 +295,15 @@ impl Scan<'_> {
                 return Err("a colour component comes twice".into());
             }
             state.seen[index] |= s.first == 0 || !progressive;
+            if let Some(kept) = &mut state.kept {
+                kept.begin(index, self.header, &part.grid);
+            }
             parts.push(part);
         }
         Ok(parts)
     }
 
-    fn mcus(
+    fn mcus<const MODE: u8>(
         &mut self,
         parts: &[Part],
         tables: &Tables,
@@ -277,6 +318,7 @@ impl Scan<'_> {
                 (g.grid.padded_columns / g.h, g.grid.padded_rows / g.v)
             }
         };
+        self.units = columns * rows;
         let mut left = restart_interval;
         for row in 0..rows {
             for column in 0..columns {
@@ -293,7 +335,14 @@ impl Scan<'_> {
                         for x in 0..h {
                             let at = (row * v + y) as usize * part.grid.padded_columns as usize
                                 + (column * h + x) as usize;
-                            self.block(part, at, tables, state)?;
+                            if MODE == CENSUS
+                                && let Some(census) = &mut self.census
+                            {
+                                let (across, down) = (column * h + x, row * v + y);
+                                census.beyond =
+                                    (across >= part.grid.columns, down >= part.grid.rows);
+                            }
+                            self.block::<MODE>(part, at, tables, state)?;
                         }
                     }
                 }
@@ -334,72 +383,173 @@ impl Scan<'_> {
             }
         }
         self.restarts += 1;
+        self.note(|census| census.interval());
         self.eob_run = 0;
+        self.predictors = [0; 4];
         self.bits = Bits::new(bytes, end + 2);
         Ok(())
     }
 
     #[inline]
-    fn block(
+    fn block<const MODE: u8>(
         &mut self,
         part: &Part,
         at: usize,
         tables: &Tables,
         state: &mut State,
     ) -> Result<(), Fault> {
+        let table = |slot: usize| tables.slots[slot].as_deref().ok_or(Fault::Code);
         if !self.header.progressive() {
-            let dc = tables.slots[part.dc].as_deref().ok_or(Fault::Code)?;
-            let ac = tables.slots[part.ac].as_deref().ok_or(Fault::Code)?;
-            return self.sequential(dc, ac);
+            let (dc, ac) = (table(part.dc)?, table(part.ac)?);
+            let Some(kept) = state.kept.as_mut().filter(|_| MODE == KEEP) else {
+                return self.sequential::<MODE>(part, dc, ac, &mut []);
+            };
+            let mut block = [0; 64];
+            self.sequential::<MODE>(part, dc, ac, &mut block)?;
+            kept.finish(part.index, at, &block);
+            return Ok(());
         }
+        let block = match &mut state.kept {
+            Some(kept) if MODE == KEEP => kept.block(part.index, at).ok_or(Fault::Overflow)?,
+            _ => &mut [],
+        };
         if self.selection.first == 0 {
             if self.selection.high > 0 {
-                return Ok(self.bits.skip(1)?);
+                let bit = self.bit::<MODE>()?;
+                if MODE == KEEP {
+                    block[0] |= bit << self.selection.low;
+                }
+                return Ok(());
             }
-            let dc = tables.slots[part.dc].as_deref().ok_or(Fault::Code)?;
-            return self.dc(dc);
+            return self.dc::<MODE>(part, table(part.dc)?, block);
         }
-        let ac = tables.slots[part.ac].as_deref().ok_or(Fault::Code)?;
+        let ac = table(part.ac)?;
         let nonzero = state.nonzero[part.index]
             .get_mut(at)
             .ok_or(Fault::Overflow)?;
         if self.selection.high == 0 {
-            self.ac_first(ac, nonzero)
+            self.ac_first::<MODE>(ac, nonzero, block)
         } else {
-            self.ac_refine(ac, nonzero)
+            self.ac_refine::<MODE>(ac, nonzero, block)
         }
     }
 
+    /// Lets the census know something.
     #[inline]
-    fn dc(&mut self, table: &Table) -> Result<(), Fault> {
-        let (length, size) = table.look(self.bits.peek16())?;
+    fn note(&mut self, what: impl FnOnce(&mut Census)) {
+        if let Some(census) = &mut self.census {
+            what(census);
+        }
+    }
+
+    /// The next symbol and the length of its code, which is not skipped yet.
+    #[inline]
+    fn symbol<const MODE: u8>(&mut self, table: &Table) -> Result<(u32, u8), Fault> {
+        let (length, symbol) = table.look(self.bits.peek16())?;
+        if MODE == CENSUS {
+            self.note(|census| census.symbol(table.slot, symbol));
+        }
+        Ok((length, symbol))
+    }
+
+    /// Skips a code of `length` bits and reads the value of `size` ≤ 15 bits behind it; 0 unless values are kept.
+    #[inline]
+    fn value<const MODE: u8>(&mut self, length: u32, size: u32) -> Result<i16, Fault> {
+        if MODE != KEEP {
+            self.bits.skip(length + size)?;
+            return Ok(0);
+        }
+        self.bits.skip(length)?;
+        let bits = self.bits.take(size)? as i32;
+        // The lower half of the range stands for negative values.
+        let negative = size > 0 && bits >> (size - 1) == 0;
+        Ok((if negative {
+            bits - (1 << size) + 1
+        } else {
+            bits
+        }) as i16)
+    }
+
+    /// The next bit; 0 unless values are kept.
+    #[inline]
+    fn bit<const MODE: u8>(&mut self) -> Result<i16, Fault> {
+        if MODE != KEEP {
+            self.bits.skip(1)?;
+            return Ok(0);
+        }
+        Ok(self.bits.take(1)? as i16)
+    }
+
+    #[inline]
+    fn dc<const MODE: u8>(
+        &mut self,
+        part: &Part,
+        table: &Table,
+        block: &mut [i16],
+    ) -> Result<(), Fault> {
+        let (length, size) = self.symbol::<MODE>(table)?;
         if size > 11 {
             return Err(Fault::Code);
         }
-        Ok(self.bits.skip(length + u32::from(size))?)
+        let difference = self.value::<MODE>(length, u32::from(size))?;
+        if MODE == KEEP {
+            let predictor = &mut self.predictors[part.index];
+            *predictor = predictor.wrapping_add(difference);
+            // In sequential scans, the field is without meaning.
+            let low = if self.header.progressive() {
+                self.selection.low
+            } else {
+                0
+            };
+            block[0] = *predictor << low;
+        }
+        Ok(())
     }
 
     #[inline]
-    fn sequential(&mut self, dc: &Table, ac: &Table) -> Result<(), Fault> {
-        self.dc(dc)?;
+    fn sequential<const MODE: u8>(
+        &mut self,
+        part: &Part,
+        dc: &Table,
+        ac: &Table,
+        block: &mut [i16],
+    ) -> Result<(), Fault> {
+        self.dc::<MODE>(part, dc, block)?;
         let mut k = 1;
         while k < 64 {
-            let (length, symbol) = ac.look(self.bits.peek16())?;
+            let (length, symbol) = self.symbol::<MODE>(ac)?;
             let (run, size) = (u32::from(symbol >> 4), u32::from(symbol & 15));
-            self.bits.skip(length + size)?;
+            let value = self.value::<MODE>(length, size)?;
             if size == 0 {
                 if run != 15 {
+                    if MODE == CENSUS {
+                        self.note(|census| census.end_of_block(run));
+                    }
                     return Ok(());
                 }
                 k += 16;
             } else {
                 k += run + 1;
+                if MODE == CENSUS {
+                    self.note(|census| census.coefficient(k - 1));
+                }
+                if MODE == KEEP {
+                    *block.get_mut(k as usize - 1).ok_or(Fault::Overflow)? = value;
+                }
             }
+        }
+        if MODE == CENSUS {
+            self.note(Census::full_block);
         }
         if k > 64 { Err(Fault::Overflow) } else { Ok(()) }
     }
 
-    fn ac_first(&mut self, table: &Table, nonzero: &mut u64) -> Result<(), Fault> {
+    fn ac_first<const MODE: u8>(
+        &mut self,
+        table: &Table,
+        nonzero: &mut u64,
+        block: &mut [i16],
+    ) -> Result<(), Fault> {
         if self.eob_run > 0 {
             self.eob_run -= 1;
             return Ok(());
@@ -407,29 +557,56 @@ impl Scan<'_> {
         let last = u32::from(self.selection.last);
         let mut k = u32::from(self.selection.first);
         while k <= last {
-            let (length, symbol) = table.look(self.bits.peek16())?;
+            let (length, symbol) = self.symbol::<MODE>(table)?;
             let (run, size) = (u32::from(symbol >> 4), u32::from(symbol & 15));
             if size == 0 {
                 self.bits.skip(length)?;
                 if run < 15 {
                     self.eob_run = (1 << run) - 1 + self.bits.take(run)?;
+                    if MODE == CENSUS {
+                        let (length, first) = (self.eob_run + 1, u32::from(self.selection.first));
+                        self.note(|census| census.run(length, k == first));
+                    }
                     return Ok(());
                 }
                 k += 16;
             } else {
-                self.bits.skip(length + size)?;
+                let value = self.value::<MODE>(length, size)?;
                 k += run;
                 if k > last {
                     return Err(Fault::Overflow);
                 }
                 *nonzero |= 1 << k;
+                if MODE == KEEP {
+                    block[k as usize] = value << self.selection.low;
+                }
                 k += 1;
             }
+        }
+        if MODE == CENSUS {
+            self.note(Census::full_block);
         }
         Ok(())
     }
 
-    fn ac_refine(&mut self, table: &Table, nonzero: &mut u64) -> Result<(), Fault> {
+    /// Reads the next bit of a coefficient that is not 0 already.
+    #[inline]
+    fn correct<const MODE: u8>(&mut self, block: &mut [i16], k: u32) -> Result<(), Fault> {
+        let bit = self.bit::<MODE>()?;
+        if MODE == KEEP {
+            let value = &mut block[k as usize];
+            let step = bit << self.selection.low;
+            *value = value.wrapping_add(if *value < 0 { -step } else { step });
+        }
+        Ok(())
+    }
+
+    fn ac_refine<const MODE: u8>(
+        &mut self,
+        table: &Table,
+        nonzero: &mut u64,
+        block: &mut [i16],
+    ) -> Result<(), Fault> {
         let (first, last) = (
             u32::from(self.selection.first),
             u32::from(self.selection.last),
@@ -437,22 +614,29 @@ impl Scan<'_> {
         let mut k = first;
         if self.eob_run == 0 {
             while k <= last {
-                let (length, symbol) = table.look(self.bits.peek16())?;
+                let (length, symbol) = self.symbol::<MODE>(table)?;
                 let (mut run, size) = (u32::from(symbol >> 4), u32::from(symbol & 15));
                 self.bits.skip(length)?;
+                let mut value = 0;
                 match size {
                     0 if run < 15 => {
                         self.eob_run = (1 << run) + self.bits.take(run)?;
+                        if MODE == CENSUS {
+                            self.note(|census| census.end_of_block(0));
+                        }
                         break;
                     }
                     0 => {}
-                    1 => self.bits.skip(1)?,
+                    1 => {
+                        let bit = self.bit::<MODE>()?;
+                        value = (2 * bit - 1) << self.selection.low;
+                    }
                     _ => return Err(Fault::Code),
                 }
                 // Coefficients that are not 0 already get a bit each and do not count.
                 while k <= last {
                     if *nonzero >> k & 1 == 1 {
-                        self.bits.skip(1)?;
+                        self.correct::<MODE>(block, k)?;
                     } else if run == 0 {
                         break;
                     } else {
@@ -465,14 +649,20 @@ impl Scan<'_> {
                         return Err(Fault::Overflow);
                     }
                     *nonzero |= 1 << k;
+                    if MODE == KEEP {
+                        block[k as usize] = value;
+                    }
                 }
                 k += 1;
             }
         }
+        if MODE == CENSUS && self.eob_run == 0 {
+            self.note(Census::full_block);
+        }
         if self.eob_run > 0 {
             while k <= last {
                 if *nonzero >> k & 1 == 1 {
-                    self.bits.skip(1)?;
+                    self.correct::<MODE>(block, k)?;
                 }
                 k += 1;
             }

@@ -64,6 +64,18 @@ pub(super) fn inspect(bytes: &[u8], findings: &mut Findings) -> Option<(u32, u32
             Oddity::Spare(r) => {
                 findings.add(LeakKind::Slack, "bytes behind a segment's content", r)
             }
+            Oddity::Loose(at, what) => findings.add(LeakKind::Unused, what, at..at),
+            Oddity::StrayMarker(r) => findings.add(LeakKind::Between, "marker out of place", r),
+            Oddity::NoEnd => findings.add(
+                LeakKind::Malformed,
+                "there is no end marker",
+                bytes.len()..bytes.len(),
+            ),
+            Oddity::TypicalTables => findings.add(
+                LeakKind::Malformed,
+                "Huffman tables that a scan uses are not in it",
+                0..0,
+            ),
         }
     }
     if let Some(damage) = structure.damage {
