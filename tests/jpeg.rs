@@ -5,7 +5,7 @@ use jpeg_encoder::{ColorType, Encoder, SamplingFactor};
 use unface::{
     decode::{DecodeError, Options, Photo, photo},
     jpeg::walk,
-    verify::inspect,
+    verify::{LeakKind, inspect},
 };
 
 /// A picture of flat blocks, coded with the typical tables of Annex K.
@@ -20,6 +20,17 @@ struct Flat {
     restart: u16,
     /// Whether the Huffman tables are in the file.
     tables: bool,
+    /// What it says beside its pixels.
+    secret: Secret,
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Secret {
+    None,
+    /// Sixteen zeros before the end of some blocks.
+    Zeros,
+    /// Changes across the picture's right edge, in blocks beyond it.
+    Beyond,
 }
 
 /// Code and length of a DC difference of `size` bits, and of the end of a block, in the typical tables for luminance.
@@ -35,6 +46,9 @@ const SIZES: [(u32, u32); 9] = [
     (0b11_1110, 6),
 ];
 const END: (u32, u32) = (0b1010, 4);
+/// Sixteen zeros, and a coefficient of 1 without zeros before it.
+const ZEROS: (u32, u32) = (0b111_1111_1001, 11);
+const ONE: (u32, u32) = (0b001, 3);
 
 #[derive(Default)]
 struct Writer {
@@ -147,6 +161,13 @@ impl Flat {
                         difference
                     };
                     writer.put((value as u32, size));
+                    if self.secret == Secret::Zeros && x % 2 == 1 {
+                        writer.put(ZEROS);
+                    }
+                    let across = (w * u32::from(self.sampling[c].0)).div_ceil(8 * hm);
+                    if self.secret == Secret::Beyond && x >= across {
+                        writer.put(ONE);
+                    }
                     writer.put(END);
                 }
             }
@@ -258,6 +279,7 @@ fn sequential_jpeg_in_several_scans_is_decoded_right() {
                         scans: order.iter().map(|scan| scan.to_vec()).collect(),
                         restart,
                         tables: true,
+                        secret: Secret::None,
                     };
                     let bytes = flat.write();
                     assert_eq!(walk(&bytes).unwrap().damage, None);
@@ -330,6 +352,7 @@ fn a_jpeg_whose_two_decodes_differ_is_refused() {
         scans: vec![vec![0], vec![1], vec![2]],
         restart: 0,
         tables: true,
+        secret: Secret::None,
     };
     match decoded(&flat.write()) {
         // A later version of it may be right.
@@ -352,6 +375,7 @@ fn ordinary() -> Flat {
         scans: vec![vec![0, 1, 2]],
         restart: 0,
         tables: true,
+        secret: Secret::None,
     }
 }
 
@@ -586,4 +610,206 @@ fn the_profile_of_a_ycck_jpeg_is_applied_as_that_of_a_cmyk_one() {
             .any(|d| d.kind == "unreadable colour profile"),
         "{dropped:?}"
     );
+}
+
+#[track_caller]
+fn flagged(bytes: &[u8], kind: LeakKind, what: &str) {
+    assert_eq!(walk(bytes).unwrap().damage, None, "{what}");
+    let leaks = inspect(bytes).leaks;
+    let found = leaks
+        .iter()
+        .any(|l| l.kind == kind && l.detail.contains(what));
+    assert!(found, "{what}: {leaks:?}");
+}
+
+#[test]
+fn what_other_writers_write_of_pixels_alone_passes() {
+    for sampling in SAMPLINGS {
+        for scans in [
+            vec![vec![0, 1, 2]],
+            vec![vec![0], vec![1], vec![2]],
+            vec![vec![1, 2], vec![0]],
+        ] {
+            for restart in [0, 3] {
+                let flat = Flat {
+                    size: (77, 53),
+                    sampling: sampling.to_vec(),
+                    scans: scans.clone(),
+                    restart,
+                    ..ordinary()
+                };
+                assert_eq!(
+                    inspect(&flat.write()).leaks,
+                    [],
+                    "{sampling:?} {scans:?} {restart}"
+                );
+            }
+        }
+    }
+    for factor in [
+        SamplingFactor::F_1_1,
+        SamplingFactor::F_2_2,
+        SamplingFactor::F_2_1,
+    ] {
+        for progressive in [false, true] {
+            for optimized in [false, true] {
+                let bytes = encoded(ColorType::Rgb, |e| {
+                    e.set_sampling_factor(factor);
+                    e.set_progressive(progressive);
+                    e.set_optimized_huffman_tables(optimized);
+                });
+                assert_eq!(
+                    inspect(&bytes).leaks,
+                    [],
+                    "{factor:?} {progressive} {optimized}"
+                );
+            }
+        }
+    }
+}
+
+/// `jpeg` with `bytes` before its `n`th segment of the kind `marker`.
+fn before(jpeg: &[u8], marker: u8, n: usize, bytes: &[u8]) -> Vec<u8> {
+    let segments = walk(jpeg).unwrap().segments;
+    let at = segments
+        .iter()
+        .filter(|s| s.marker == marker)
+        .nth(n)
+        .unwrap()
+        .whole
+        .start;
+    [&jpeg[..at], bytes, &jpeg[at..]].concat()
+}
+
+#[test]
+fn tables_of_a_jpeg_held_a_text() {
+    let flat = Flat {
+        scans: vec![vec![0], vec![1], vec![2]],
+        restart: 3,
+        ..ordinary()
+    };
+    let clean = flat.write();
+    assert_eq!(inspect(&clean).leaks, []);
+    let mut text = [b' '; 65];
+    text[0] = 0;
+    for n in [1, 2] {
+        let leaky = before(&clean, 0xDA, n, &segment(0xDB, &text));
+        flagged(&leaky, LeakKind::Unknown, "after the first scan");
+    }
+    for marker in [0xDB, 0xC4] {
+        let leaky = before(&clean, 0xDA, 0, &segment(marker, &[]));
+        flagged(&leaky, LeakKind::Unknown, "without a table");
+    }
+    let wide: Vec<u8> = [0x10].into_iter().chain([0, 8].repeat(64)).collect();
+    let replaced = |body: &[u8]| {
+        let mut bytes = clean.clone();
+        bytes.splice(2..2 + 4 + 65, segment(0xDB, body));
+        bytes
+    };
+    flagged(
+        &replaced(&wide),
+        LeakKind::Unknown,
+        "more bytes than they need",
+    );
+    let mut zero = [8; 65];
+    (zero[0], zero[64]) = (0, 0);
+    flagged(&replaced(&zero), LeakKind::Unknown, "step of 0");
+    let mut bytes = flat.write();
+    let segments = walk(&bytes).unwrap().segments;
+    let table = segments.iter().filter(|s| s.marker == 0xC4).nth(1).unwrap();
+    assert_eq!(bytes[table.payload.start], 0x10);
+    // The last symbol of the typical table, which stands for nothing in a flat picture.
+    let last = table.payload.end - 1;
+    bytes[last] ^= 1;
+    flagged(&bytes, LeakKind::Unused, "symbol that is not used");
+}
+
+#[test]
+fn numbers_of_a_jpeg_held_a_text() {
+    let flat = Flat {
+        scans: vec![vec![0], vec![1, 2]],
+        restart: 3,
+        ..ordinary()
+    };
+    let clean = flat.write();
+    assert_eq!(inspect(&clean).leaks, []);
+    let segments = walk(&clean).unwrap().segments;
+    let scans: Vec<_> = segments.iter().filter(|s| s.marker == 0xDA).collect();
+    for scan in &scans {
+        for (back, value) in [(3, 5), (2, 0), (2, 62), (1, 0x41)] {
+            let mut leaky = clean.clone();
+            leaky[scan.payload.end - back] = value;
+            flagged(&leaky, LeakKind::Unknown, "range of coefficients");
+        }
+    }
+    for interval in [0, 3, 5000u16] {
+        let body = segment(0xDD, &interval.to_be_bytes());
+        // Before the interval that is meant, or again after it.
+        for marker in [0xDD, 0xDA] {
+            let leaky = before(&clean, marker, 0, &body);
+            let leaks = inspect(&leaky).leaks;
+            assert!(
+                leaks.iter().any(|l| l.detail.contains("restart interval")),
+                "{leaks:?}"
+            );
+        }
+    }
+    flagged(
+        &before(&clean, 0xD9, 0, &segment(0xDD, b"hi")),
+        LeakKind::Unknown,
+        "restart interval",
+    );
+    let mut ids = clean.clone();
+    let frame = segments
+        .iter()
+        .find(|s| s.marker == 0xC0)
+        .unwrap()
+        .payload
+        .start;
+    for (c, id) in b"GPS".iter().enumerate() {
+        ids[frame + 6 + 3 * c] = *id;
+    }
+    ids[scans[0].payload.start + 1] = b'G';
+    ids[scans[1].payload.start + 1] = b'P';
+    ids[scans[1].payload.start + 3] = b'S';
+    flagged(&ids, LeakKind::Unknown, "numbers of components");
+    let mut turned = clean.clone();
+    let at = scans[1].payload.start + 1;
+    turned[at..at + 4].rotate_left(2);
+    flagged(&turned, LeakKind::Unknown, "out of order");
+    // Tables that progressive scans name without a use: DC in those of AC, AC in those of DC.
+    let progressive = encoded(ColorType::Rgb, |e| e.set_progressive(true));
+    for scan in walk(&progressive)
+        .unwrap()
+        .segments
+        .iter()
+        .filter(|s| s.marker == 0xDA)
+    {
+        let mut leaky = progressive.clone();
+        let range = scan.payload.end - 3;
+        leaky[scan.payload.start + 2] ^= if leaky[range] == 0 { 0x03 } else { 0x30 };
+        flagged(&leaky, LeakKind::Unknown, "names and does not use");
+    }
+}
+
+#[test]
+fn blocks_of_a_jpeg_held_more_than_pixels() {
+    for scans in [vec![vec![0, 1, 2]], vec![vec![0, 1], vec![2]]] {
+        let flat = Flat {
+            scans,
+            ..ordinary()
+        };
+        assert_eq!(inspect(&flat.write()).leaks, []);
+        for (secret, what) in [
+            (Secret::Zeros, "zeros before the end of a block"),
+            (Secret::Beyond, "beyond the picture's edge"),
+        ] {
+            let leaky = Flat {
+                secret,
+                ..flat.clone()
+            };
+            flagged(&leaky.write(), LeakKind::Unused, what);
+            leaky.assert_right(&decoded(&leaky.write()).unwrap());
+        }
+    }
 }
