@@ -1,0 +1,557 @@
+//! Stills whose numbers mean something else than usual: the right pixels, or a refusal by name.
+#![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
+
+use fax::{BitWriter, Color, VecWriter, maps};
+use image::{DynamicImage, GrayImage};
+use unface::decode::{Options, photo};
+
+fn read(bytes: &[u8]) -> DynamicImage {
+    photo(bytes, &Options::default())
+        .unwrap()
+        .frame
+        .into_pixels()
+}
+
+#[track_caller]
+fn refused(bytes: &[u8]) -> String {
+    photo(bytes, &Options::default()).unwrap_err().to_string()
+}
+
+/// Tag, type (3: short, 4: long, 5: fraction as two numbers) and values.
+type Entry = (u16, u16, Vec<u32>);
+
+fn short(tag: u16, values: &[u32]) -> Entry {
+    (tag, 3, values.to_vec())
+}
+
+/// A TIFF, low bytes first, with these tags and strips.
+fn tiff(entries: &[Entry], strips: &[Vec<u8>]) -> Vec<u8> {
+    let mut out = b"II*\0\0\0\0\0".to_vec();
+    let mut entries = entries.to_vec();
+    let (mut offsets, mut lengths) = (Vec::new(), Vec::new());
+    for strip in strips {
+        offsets.push(out.len() as u32);
+        lengths.push(strip.len() as u32);
+        out.extend(strip);
+        out.resize(out.len().next_multiple_of(2), 0);
+    }
+    entries.extend([(273, 4, offsets), (279, 4, lengths)]);
+    entries.sort_by_key(|e| e.0);
+    let place = out.len();
+    out[4..8].copy_from_slice(&(place as u32).to_le_bytes());
+    out.extend((entries.len() as u16).to_le_bytes());
+    let mut beside = place + 2 + 12 * entries.len() + 4;
+    let mut behind = Vec::new();
+    for (tag, kind, values) in entries {
+        let value: Vec<u8> = match kind {
+            3 => values
+                .iter()
+                .flat_map(|v| (*v as u16).to_le_bytes())
+                .collect(),
+            _ => values.iter().flat_map(|v| v.to_le_bytes()).collect(),
+        };
+        let count = values.len() / if kind == 5 { 2 } else { 1 };
+        out.extend(tag.to_le_bytes());
+        out.extend(kind.to_le_bytes());
+        out.extend((count as u32).to_le_bytes());
+        if value.len() <= 4 {
+            out.extend(&value);
+            out.resize(out.len() + 4 - value.len(), 0);
+        } else {
+            out.extend((beside as u32).to_le_bytes());
+            beside += value.len();
+            behind.extend(value);
+        }
+    }
+    out.extend([0; 4]);
+    out.extend(behind);
+    out
+}
+
+/// The tags of a picture in strips of `rows`, not compressed unless `more` says otherwise.
+fn tags(size: (u32, u32), rows: u32, bits: &[u32], photometric: u32, more: &[Entry]) -> Vec<Entry> {
+    let mut all = vec![
+        short(256, &[size.0]),
+        short(257, &[size.1]),
+        short(258, bits),
+        short(262, &[photometric]),
+        short(277, &[bits.len() as u32]),
+        short(278, &[rows]),
+    ];
+    all.extend(more.iter().cloned());
+    all
+}
+
+fn reversed(strips: &[Vec<u8>]) -> Vec<Vec<u8>> {
+    let strip = |s: &Vec<u8>| s.iter().map(|b| b.reverse_bits()).collect();
+    strips.iter().map(strip).collect()
+}
+
+/// Numbers without an order that a mistake could keep.
+fn noise(length: usize) -> Vec<u8> {
+    let mut state = 1u32;
+    (0..length)
+        .map(|_| {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            (state >> 24) as u8
+        })
+        .collect()
+}
+
+fn deflated(bytes: &[u8]) -> Vec<u8> {
+    miniz_oxide::deflate::compress_to_vec_zlib(bytes, 6)
+}
+
+/// PackBits of literal runs only.
+fn packed(bytes: &[u8]) -> Vec<u8> {
+    let run = |run: &[u8]| [&[run.len() as u8 - 1], run].concat();
+    bytes.chunks(100).flat_map(run).collect()
+}
+
+#[test]
+fn tiff_of_fill_order_2_is_read_with_its_bits_in_order() {
+    let order = short(266, &[2]);
+    type Coder = fn(&[u8]) -> Vec<u8>;
+    let codings: [(u32, Coder); 3] = [(1, <[u8]>::to_vec), (32773, packed), (8, deflated)];
+    for (bits, photometric) in [
+        (vec![1], 0),
+        (vec![4], 3),
+        (vec![8], 1),
+        (vec![16], 1),
+        (vec![8; 3], 2),
+    ] {
+        let row = (37 * bits.iter().sum::<u32>()).div_ceil(8) as usize;
+        let rows = noise(row * 20);
+        for (coding, coder) in codings {
+            let strips: Vec<Vec<u8>> = rows.chunks(row * 8).map(coder).collect();
+            let map = short(320, &(0..48).map(|i| i * 1300).collect::<Vec<_>>());
+            let more = [short(259, &[coding]), map];
+            let usual = tags((37, 20), 8, &bits, photometric, &more);
+            let other = [&usual[..], &[order.clone()]].concat();
+            let right = read(&tiff(&usual, &strips));
+            assert_eq!(
+                read(&tiff(&other, &reversed(&strips))),
+                right,
+                "{bits:?} {coding}"
+            );
+            // Orders that nobody knows are no orders.
+            let unknown = [&usual[..], &[short(266, &[7])]].concat();
+            assert_eq!(read(&tiff(&unknown, &strips)), right);
+        }
+    }
+}
+
+#[test]
+fn every_page_of_a_tiff_keeps_its_own_fill_order() {
+    let pixels = noise(30 * 10);
+    let usual = tags((30, 10), 10, &[8], 1, &[short(259, &[1])]);
+    let second = [&usual[..], &[short(266, &[2])]].concat();
+    let mut file = tiff(&usual, std::slice::from_ref(&pixels));
+    // The second file behind the first: its directory becomes the next one.
+    let other = tiff(&second, &reversed(std::slice::from_ref(&pixels)));
+    let place = u32::from_le_bytes(file[4..8].try_into().unwrap()) as usize;
+    let moved = file.len() as u32;
+    let from = u32::from_le_bytes(other[4..8].try_into().unwrap()) as usize;
+    let mut other = other;
+    for i in 0..usize::from(u16::from_le_bytes([other[from], other[from + 1]])) {
+        let entry = from + 2 + 12 * i;
+        if u16::from_le_bytes([other[entry], other[entry + 1]]) == 273 {
+            let at = u32::from_le_bytes(other[entry + 8..entry + 12].try_into().unwrap());
+            other[entry + 8..entry + 12].copy_from_slice(&(at + moved).to_le_bytes());
+        }
+    }
+    let count = usize::from(u16::from_le_bytes([file[place], file[place + 1]]));
+    let next = place + 2 + 12 * count;
+    file[next..next + 4].copy_from_slice(&(moved + from as u32).to_le_bytes());
+    file.extend(other);
+    let photo = photo(&file, &Options::default()).unwrap();
+    assert_eq!(photo.further.len(), 1);
+    assert_eq!(photo.frame.pixels().as_bytes(), pixels);
+    assert_eq!(photo.further[0].pixels().as_bytes(), pixels);
+}
+
+/// Whether a pixel of the pictures of fax is black.
+fn black(x: u32, y: u32) -> bool {
+    (x / 3 + y) % 7 < 2 || (x > 60 && y % 3 == 0) || y == 5
+}
+
+const FAX: (u32, u32) = (171, 24);
+
+fn runs(y: u32) -> Vec<u16> {
+    let mut runs = vec![0];
+    let mut color = false;
+    for x in 0..FAX.0 {
+        if black(x, y) != color {
+            color = !color;
+            runs.push(0);
+        }
+        *runs.last_mut().unwrap() += 1;
+    }
+    runs
+}
+
+fn put_runs(to: &mut VecWriter, y: u32) {
+    for (i, run) in runs(y).into_iter().enumerate() {
+        let encode = |n| {
+            if i % 2 == 0 {
+                maps::white::encode(n)
+            } else {
+                maps::black::encode(n)
+            }
+        };
+        if run >= 64 {
+            to.write(encode(run / 64 * 64).unwrap()).unwrap();
+        }
+        to.write(encode(run % 64).unwrap()).unwrap();
+    }
+}
+
+fn bit(value: u16, len: u8) -> fax::Bits {
+    fax::Bits { data: value, len }
+}
+
+/// A line as Group 3 of two dimensions has it: only horizontal and vertical codes.
+fn put_differences(to: &mut VecWriter, y: u32) {
+    let edges = |y: u32| -> Vec<u32> {
+        let mut at = 0;
+        let ends = runs(y).into_iter().map(|r| {
+            at += u32::from(r);
+            at
+        });
+        ends.collect()
+    };
+    let (before, now) = (edges(y - 1), edges(y));
+    let (mut at, mut i, mut begun) = (0, 0, false);
+    while at < FAX.0 {
+        let b1 = before.iter().skip(i % 2).step_by(2);
+        let b1 = b1.copied().find(|&b| !begun || b > at).unwrap_or(FAX.0);
+        let a1 = now.get(i).copied().unwrap_or(FAX.0);
+        let by = a1 as i64 - i64::from(b1);
+        if (-3..=3).contains(&by) {
+            let mode = maps::Mode::Vertical(by as i8);
+            to.write(maps::mode::encode(mode).unwrap()).unwrap();
+            (at, i) = (a1, i + 1);
+        } else {
+            let a2 = now.get(i + 1).copied().unwrap_or(FAX.0);
+            to.write(maps::mode::encode(maps::Mode::Horizontal).unwrap())
+                .unwrap();
+            for (n, run) in [(i, a1 - at), (i + 1, a2 - a1)] {
+                let encode = |r: u32| {
+                    if n % 2 == 0 {
+                        maps::white::encode(r as u16)
+                    } else {
+                        maps::black::encode(r as u16)
+                    }
+                };
+                if run >= 64 {
+                    to.write(encode(run / 64 * 64).unwrap()).unwrap();
+                }
+                to.write(encode(run % 64).unwrap()).unwrap();
+            }
+            (at, i) = (a2, i + 2);
+        }
+        begun = true;
+    }
+}
+
+/// The picture of fax, coded: compression, `T4Options`, strip.
+fn faxes() -> Vec<(&'static str, u32, u32, Vec<u8>)> {
+    let end = bit(1, 12);
+    let mut huffman = Vec::new();
+    let mut one = VecWriter::new();
+    let mut unmarked = VecWriter::new();
+    let mut filled = Vec::new();
+    let mut two = VecWriter::new();
+    for y in 0..FAX.1 {
+        let mut line = VecWriter::new();
+        put_runs(&mut line, y);
+        huffman.extend(line.finish());
+        one.write(end).unwrap();
+        put_runs(&mut one, y);
+        put_runs(&mut unmarked, y);
+        // Zeros before the mark, so that it ends with a byte.
+        let mut line = VecWriter::new();
+        line.write(bit(1, 16)).unwrap();
+        put_runs(&mut line, y);
+        filled.extend(line.finish());
+        two.write(end).unwrap();
+        let whole = y % 4 == 0;
+        two.write(bit(whole.into(), 1)).unwrap();
+        if whole {
+            put_runs(&mut two, y);
+        } else {
+            put_differences(&mut two, y);
+        }
+    }
+    for _ in 0..6 {
+        one.write(end).unwrap();
+    }
+    vec![
+        ("Huffman", 2, 0, huffman),
+        ("Group 3", 3, 0, one.finish()),
+        ("without marks", 3, 0, unmarked.finish()),
+        ("filled", 3, 4, filled),
+        ("two dimensions", 3, 1, two.finish()),
+    ]
+}
+
+#[test]
+fn every_kind_of_fax_in_a_tiff_is_read() {
+    let mut right = GrayImage::new(FAX.0, FAX.1);
+    for (x, y, pixel) in right.enumerate_pixels_mut() {
+        pixel.0 = [if black(x, y) { 0 } else { 255 }];
+    }
+    let right = DynamicImage::ImageLuma8(right);
+    let mut group_4 = fax::encoder::Encoder::new(VecWriter::new());
+    for y in 0..FAX.1 {
+        let line = (0..FAX.0).map(|x| {
+            if black(x, y) {
+                Color::Black
+            } else {
+                Color::White
+            }
+        });
+        group_4.encode_line(line, FAX.0 as u16).unwrap();
+    }
+    let mut all = faxes();
+    all.push(("Group 4", 4, 0, group_4.finish().unwrap().finish()));
+    for (name, coding, said, strip) in all {
+        for whole in [FAX.1, u32::MAX] {
+            let mut entries = tags(
+                FAX,
+                0,
+                &[1],
+                0,
+                &[short(259, &[coding]), (292, 4, vec![said])],
+            );
+            entries.retain(|e| e.0 != 278);
+            entries.push((278, 4, vec![whole]));
+            let strips = [strip.clone()];
+            assert_eq!(read(&tiff(&entries, &strips)), right, "{name}");
+            entries.push(short(266, &[2]));
+            assert_eq!(
+                read(&tiff(&entries, &reversed(&strips))),
+                right,
+                "{name} turned"
+            );
+        }
+        // Cut off, it is damaged: no white where lines are missing.
+        let entries = tags(
+            FAX,
+            FAX.1,
+            &[1],
+            0,
+            &[short(259, &[coding]), (292, 4, vec![said])],
+        );
+        let cut = [strip[..strip.len() / 2].to_vec()];
+        assert!(
+            refused(&tiff(&entries, &cut)).contains("is damaged"),
+            "{name}"
+        );
+    }
+}
+
+/// Red, green and blue as Y, Cb, Cr by these parts in luma, of full range or that of video.
+fn ycc([r, g, b]: [f64; 3], luma: [f64; 3], video: bool) -> [u8; 3] {
+    let y = r * luma[0] + g * luma[1] + b * luma[2];
+    let (cb, cr) = (
+        (b - y) / (2.0 - 2.0 * luma[2]),
+        (r - y) / (2.0 - 2.0 * luma[0]),
+    );
+    let [y, cb, cr] = if video {
+        [
+            16.0 + y * 219.0 / 255.0,
+            128.0 + cb * 224.0 / 255.0,
+            128.0 + cr * 224.0 / 255.0,
+        ]
+    } else {
+        [y, 128.0 + cb, 128.0 + cr]
+    };
+    [y, cb, cr].map(|v| v.round().clamp(0.0, 255.0) as u8)
+}
+
+fn colours(x: u32, y: u32) -> [f64; 3] {
+    [30 + x * 4, 200 - y * 6, 60 + (x * y) % 150].map(f64::from)
+}
+
+#[track_caller]
+fn near(got: &DynamicImage, most: f64, name: &str) {
+    for (x, y, pixel) in got.to_rgb8().enumerate_pixels() {
+        for (is, due) in pixel.0.iter().zip(colours(x, y)) {
+            assert!(
+                (f64::from(*is) - due).abs() <= most,
+                "{name} at {x}, {y}: {pixel:?}"
+            );
+        }
+    }
+}
+
+#[test]
+fn ycbcr_tiff_follows_its_own_coefficients_and_reference() {
+    let size = (40, 24);
+    let usual = [0.299, 0.587, 0.114];
+    let hd = [0.2126, 0.7152, 0.0722];
+    let fractions = |values: &[f64]| {
+        values
+            .iter()
+            .flat_map(|v| [(v * 10_000.0).round() as u32, 10_000])
+            .collect()
+    };
+    let range = |v: [u32; 6]| (532, 5, v.iter().flat_map(|v| [*v, 1]).collect::<Vec<_>>());
+    let cases = [
+        ("usual", usual, false, vec![]),
+        ("hd", hd, false, vec![(529, 5, fractions(&hd))]),
+        (
+            "video",
+            usual,
+            true,
+            vec![range([16, 235, 128, 240, 128, 240])],
+        ),
+        (
+            "both",
+            hd,
+            true,
+            vec![
+                (529, 5, fractions(&hd)),
+                range([16, 235, 128, 240, 128, 240]),
+            ],
+        ),
+        (
+            "said",
+            usual,
+            false,
+            vec![
+                (529, 5, fractions(&usual)),
+                range([0, 255, 128, 255, 128, 255]),
+            ],
+        ),
+    ];
+    for (name, luma, video, mut more) in cases {
+        let strip: Vec<u8> = (0..size.0 * size.1)
+            .flat_map(|i| ycc(colours(i % size.0, i / size.0), luma, video))
+            .collect();
+        more.push(short(530, &[1, 1]));
+        let entries = tags(size, size.1, &[8; 3], 6, &more);
+        near(&read(&tiff(&entries, &[strip])), 3.0, name);
+    }
+    let strip = vec![128; (size.0 * size.1 * 3) as usize];
+    for odd in [
+        (529, 5, vec![0, 1, 0, 1, 0, 1]),
+        (529, 5, vec![1, 0, 1, 0, 1, 0]),
+        range([9, 9, 1, 1, 1, 1]),
+    ] {
+        let entries = tags(size, size.1, &[8; 3], 6, &[short(530, &[1, 1]), odd]);
+        let said = refused(&tiff(&entries, std::slice::from_ref(&strip)));
+        assert!(
+            said.contains("YCbCr by a rule that makes no sense"),
+            "{said}"
+        );
+    }
+}
+
+#[test]
+fn subsampled_ycbcr_tiff_is_read_whatever_its_compression() {
+    type Coder = fn(&[u8]) -> Vec<u8>;
+    let codings: [(u32, Coder); 3] = [(1, <[u8]>::to_vec), (32773, packed), (8, deflated)];
+    // Neither side is a multiple of a block.
+    let size = (39u32, 23u32);
+    for (across, down) in [(2u32, 2u32), (2, 1), (1, 2), (4, 1), (4, 4)] {
+        let block = |column: u32, row: u32| -> Vec<u8> {
+            let place = |i: u32| (column * across + i % across, row * down + i / across);
+            let luma = (0..across * down).map(|i| (place(i).0 * 5 + place(i).1) as u8);
+            luma.chain([100, 150]).collect()
+        };
+        let rows = 8;
+        let strips: Vec<Vec<u8>> = (0..size.1.div_ceil(rows))
+            .map(|strip| {
+                let first = strip * rows / down;
+                let last = ((strip + 1) * rows).min(size.1).div_ceil(down);
+                let rows = first..last;
+                rows.flat_map(|r| (0..size.0.div_ceil(across)).flat_map(move |c| block(c, r)))
+                    .collect()
+            })
+            .collect();
+        let plain: Vec<u8> = (0..size.0 * size.1)
+            .flat_map(|i| [(i % size.0 * 5 + i / size.0) as u8, 100, 150])
+            .collect();
+        let right = read(&tiff(
+            &tags(size, size.1, &[8; 3], 6, &[short(530, &[1, 1])]),
+            &[plain],
+        ));
+        for (coding, coder) in codings {
+            let strips: Vec<Vec<u8>> = strips.iter().map(|s| coder(s)).collect();
+            let mut more = vec![short(259, &[coding])];
+            // 2 × 2 is what a file means that does not say.
+            if (across, down) != (2, 2) {
+                more.push(short(530, &[across, down]));
+            }
+            let entries = tags(size, rows, &[8; 3], 6, &more);
+            assert_eq!(
+                read(&tiff(&entries, &strips)),
+                right,
+                "{across} × {down}, {coding}"
+            );
+        }
+    }
+}
+
+#[test]
+fn tiff_of_inks_and_alpha_keeps_both() {
+    let size = (16, 8);
+    let inks = noise(16 * 8 * 4);
+    let with: Vec<u8> = inks
+        .chunks(4)
+        .flat_map(|p| [p, &[p[0] | 1]].concat())
+        .collect();
+    let plain = read(&tiff(&tags(size, 8, &[8; 4], 5, &[]), &[inks]));
+    let entries = tags(size, 8, &[8; 5], 5, &[short(338, &[2])]);
+    let clear = read(&tiff(&entries, std::slice::from_ref(&with))).to_rgba8();
+    assert_eq!(
+        DynamicImage::ImageRgba8(clear.clone()).to_rgb8(),
+        plain.to_rgb8()
+    );
+    let alphas: Vec<u8> = with.iter().skip(4).step_by(5).copied().collect();
+    assert_eq!(clear.pixels().map(|p| p.0[3]).collect::<Vec<_>>(), alphas);
+}
+
+#[test]
+fn tiff_whose_tags_change_what_samples_mean_is_refused_by_name() {
+    let size = (16, 8);
+    let map = short(320, &(0..768).collect::<Vec<_>>());
+    let cases = [
+        (tags(size, 8, &[8; 5], 5, &[]), 5, "more than four inks"),
+        (
+            tags(size, 8, &[8; 4], 5, &[short(332, &[2])]),
+            4,
+            "inks other than",
+        ),
+        (
+            tags(size, 8, &[8; 4], 5, &[short(336, &[20, 200])]),
+            4,
+            "a narrow range",
+        ),
+        (
+            tags(size, 8, &[8; 2], 3, &[map, short(338, &[2])]),
+            2,
+            "a palette with further samples",
+        ),
+        (
+            tags(size, 8, &[8], 1, &[short(339, &[2])]),
+            1,
+            "not unsigned numbers",
+        ),
+        (tags(size, 8, &[8; 3], 8, &[]), 3, "Lab colours"),
+        (
+            tags(size, 8, &[8], 1, &[short(259, &[34926])]),
+            1,
+            "Zstandard",
+        ),
+    ];
+    for (entries, samples, words) in cases {
+        let said = refused(&tiff(&entries, &[noise(16 * 8 * samples)]));
+        assert!(
+            said.contains("a TIFF of a rare kind") && said.contains(words),
+            "{said}"
+        );
+    }
+}
