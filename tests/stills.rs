@@ -2,8 +2,11 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
 use fax::{BitWriter, Color, VecWriter, maps};
-use image::{DynamicImage, GrayImage};
-use unface::decode::{Options, photo};
+use image::{DynamicImage, GrayImage, RgbImage};
+use unface::{
+    Caution,
+    decode::{Options, photo},
+};
 
 fn read(bytes: &[u8]) -> DynamicImage {
     photo(bytes, &Options::default())
@@ -554,4 +557,80 @@ fn tiff_whose_tags_change_what_samples_mean_is_refused_by_name() {
             "{said}"
         );
     }
+}
+
+/// A chunk of a PNG, with its checksum.
+fn chunk(kind: &[u8; 4], body: &[u8]) -> Vec<u8> {
+    let named = [&kind[..], body].concat();
+    let crc = named.iter().fold(u32::MAX, |crc, b| {
+        (0..8).fold(crc ^ u32::from(*b), |crc, _| {
+            if crc & 1 == 1 {
+                crc >> 1 ^ 0xEDB8_8320
+            } else {
+                crc >> 1
+            }
+        })
+    });
+    [
+        &(body.len() as u32).to_be_bytes()[..],
+        &named,
+        &(!crc).to_be_bytes(),
+    ]
+    .concat()
+}
+
+/// A PNG with chunks before its pixels, grey or coloured.
+fn png(pixels: &DynamicImage, chunks: &[Vec<u8>]) -> Vec<u8> {
+    let mut png = Vec::new();
+    let mut encoder = png::Encoder::new(&mut png, pixels.width(), pixels.height());
+    if pixels.color().has_color() {
+        encoder.set_color(png::ColorType::Rgb);
+    }
+    let mut writer = encoder.write_header().unwrap();
+    writer.write_image_data(pixels.as_bytes()).unwrap();
+    writer.finish().unwrap();
+    png.splice(33..33, chunks.concat());
+    png
+}
+
+#[test]
+fn orientation_of_exif_counts_and_another_in_xmp_is_reported() {
+    let rgb = DynamicImage::ImageRgb8(RgbImage::new(8, 4));
+    let exif = |o: u8| {
+        chunk(
+            b"eXIf",
+            &[
+                &b"MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0"[..],
+                &[o, 0, 0, 0, 0, 0, 0],
+            ]
+            .concat(),
+        )
+    };
+    let xmp = |o: u8| {
+        chunk(
+            b"iTXt",
+            format!("XML:com.adobe.xmp\0\0\0\0\0<x tiff:Orientation=\"{o}\"/>").as_bytes(),
+        )
+    };
+    let conflict = |applied, other| vec![Caution::OrientationConflict { applied, other }];
+    let cases = [
+        (vec![exif(6), xmp(1)], 6, conflict(6, 1)),
+        (vec![exif(1), xmp(6)], 1, conflict(1, 6)),
+        (vec![xmp(6)], 1, conflict(1, 6)),
+        (vec![exif(6), xmp(6)], 6, vec![]),
+        (vec![exif(6)], 6, vec![]),
+        (vec![xmp(1)], 1, vec![]),
+    ];
+    for (chunks, applied, cautions) in cases {
+        let photo = photo(&png(&rgb, &chunks), &Options::default()).unwrap();
+        assert_eq!(photo.cautions, cautions);
+        assert_eq!(photo.frame.width(), if applied == 6 { 4 } else { 8 });
+    }
+    // What a person says settles it.
+    let chosen = Options {
+        orientation: Some(1),
+        ..Options::default()
+    };
+    let photo = photo(&png(&rgb, &[exif(6), xmp(1)]), &chosen).unwrap();
+    assert_eq!((photo.frame.width(), photo.cautions.len()), (8, 0));
 }
