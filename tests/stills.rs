@@ -2,10 +2,10 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
 use fax::{BitWriter, Color, VecWriter, maps};
-use image::{DynamicImage, GrayImage, RgbImage};
+use image::{DynamicImage, GrayImage, RgbImage, RgbaImage};
 use unface::{
     Caution,
-    decode::{Options, photo},
+    decode::{DecodeError, Options, animation, photo},
 };
 
 fn read(bytes: &[u8]) -> DynamicImage {
@@ -591,6 +591,221 @@ fn png(pixels: &DynamicImage, chunks: &[Vec<u8>]) -> Vec<u8> {
     writer.finish().unwrap();
     png.splice(33..33, chunks.concat());
     png
+}
+
+fn words(values: &[u32]) -> Vec<u8> {
+    values.iter().flat_map(|v| v.to_be_bytes()).collect()
+}
+
+#[test]
+fn png_with_gamma_and_primaries_is_shown_as_browsers_show_it() {
+    let ramp: Vec<u8> = (0..=255).collect();
+    let grey = DynamicImage::ImageLuma8(GrayImage::from_raw(16, 16, ramp).unwrap());
+    let rgb = DynamicImage::ImageRgb8(grey.to_rgb8());
+    let srgb = |linear: f64| {
+        let coded = if linear <= 0.003_130_8 {
+            linear * 12.92
+        } else {
+            1.055 * linear.powf(1.0 / 2.4) - 0.055
+        };
+        coded * 255.0
+    };
+    let gamma = |g: u32| chunk(b"gAMA", &words(&[g]));
+    for (name, exponent, coded) in [("linear", 1.0, 100_000), ("old Macintosh", 1.8, 55_556)] {
+        for pixels in [&grey, &rgb] {
+            let shown = read(&png(pixels, &[gamma(coded)])).to_luma8();
+            for (i, pixel) in shown.pixels().enumerate() {
+                let due = srgb((i as f64 / 255.0).powf(exponent));
+                assert!(
+                    (f64::from(pixel.0[0]) - due).abs() < 2.5,
+                    "{name}: {i} is {pixel:?}, not {due}"
+                );
+            }
+        }
+    }
+    // What other chunks or common sense say counts instead.
+    let usual = chunk(
+        b"cHRM",
+        &words(&[31270, 32900, 64000, 33000, 30000, 60000, 15000, 6000]),
+    );
+    let said = chunk(b"sRGB", &[0]);
+    for chunks in [
+        vec![gamma(45455)],
+        vec![usual.clone()],
+        vec![gamma(45455), usual],
+        vec![said, gamma(100_000)],
+        vec![gamma(0)],
+    ] {
+        assert_eq!(read(&png(&rgb, &chunks)), rgb);
+    }
+    // A green of Adobe RGB is greener than sRGB can be.
+    let adobe = chunk(
+        b"cHRM",
+        &words(&[31270, 32900, 64000, 33000, 21000, 71000, 15000, 6000]),
+    );
+    let green = DynamicImage::ImageRgb8(RgbImage::from_pixel(4, 4, image::Rgb([100, 200, 100])));
+    let shown = photo(&png(&green, &[gamma(45455), adobe]), &Options::default()).unwrap();
+    let pixel = shown.frame.pixels().to_rgb8().get_pixel(0, 0).0;
+    assert!(pixel[0] < 60 && pixel[1].abs_diff(201) < 6, "{pixel:?}");
+    assert!(shown.dropped.iter().any(|d| d.kind == "colours as numbers"));
+}
+
+#[test]
+fn png_of_an_iphone_app_is_called_by_its_kind() {
+    let grey = DynamicImage::ImageLuma8(GrayImage::new(8, 8));
+    let mut file = png(&grey, &[]);
+    file.splice(8..8, chunk(b"CgBI", &[0x50, 0, 0x20, 2]));
+    let said = refused(&file);
+    assert!(
+        said.contains("an iPhone-optimised PNG (CgBI)") && said.contains("convert it"),
+        "{said}"
+    );
+    assert!(!said.contains("damaged"));
+}
+
+#[test]
+fn what_is_wrong_with_a_file_is_said_without_words_of_its_decoder() {
+    let rgb = DynamicImage::ImageRgb8(RgbImage::from_raw(64, 64, noise(64 * 64 * 3)).unwrap());
+    let mut broken = png(&rgb, &[]);
+    let end = broken.len() - 16;
+    broken[end..end + 4].fill(0);
+    let said = refused(&broken);
+    assert!(said.contains("is damaged (its data are broken)"), "{said}");
+    let deep = tags((16, 8), 8, &[12], 1, &[]);
+    let said = refused(&tiff(&deep, &[noise(16 * 12)]));
+    assert!(said.contains("(grey in 1 × 12 bits)"), "{said}");
+}
+
+/// A GIF of pictures in black, red, green, blue: left, top, width, height and colour of each.
+fn gif(screen: (u16, u16), pictures: &[([u16; 4], u8)]) -> Vec<u8> {
+    let mut out = Vec::new();
+    let palette = [0, 0, 0, 255, 0, 0, 0, 255, 0, 0, 0, 255];
+    let mut encoder = gif::Encoder::new(&mut out, screen.0, screen.1, &palette).unwrap();
+    for &([left, top, width, height], colour) in pictures {
+        let pixels = vec![colour; usize::from(width) * usize::from(height)];
+        let mut frame = gif::Frame::from_indexed_pixels(width, height, pixels, None);
+        (frame.left, frame.top, frame.delay) = (left, top, 10);
+        encoder.write_frame(&frame).unwrap();
+    }
+    drop(encoder);
+    out
+}
+
+fn frames(bytes: &[u8]) -> Vec<RgbaImage> {
+    let animation = animation::open(bytes.to_vec(), &Options::default()).unwrap();
+    let frames = animation.frames().unwrap();
+    frames
+        .map(|f| f.unwrap().0.into_pixels().into_rgba8())
+        .collect()
+}
+
+#[test]
+fn gif_pictures_are_cut_at_the_screen() {
+    let (red, blue) = ([255, 0, 0, 255], [0, 0, 255, 255]);
+    let still = read(&gif((20, 10), &[([15, 5, 20, 10], 1)])).to_rgba8();
+    let moving = frames(&gif(
+        (20, 10),
+        &[
+            ([0, 0, 20, 10], 3),
+            ([15, 5, 20, 10], 1),
+            ([30, 30, 4, 4], 2),
+        ],
+    ));
+    assert_eq!(moving.len(), 3);
+    for (frame, around) in [(&still, [0; 4]), (&moving[1], blue), (&moving[2], blue)] {
+        assert_eq!(frame.dimensions(), (20, 10));
+        for (x, y, pixel) in frame.enumerate_pixels() {
+            assert_eq!(
+                pixel.0,
+                if x >= 15 && y >= 5 { red } else { around },
+                "{x}, {y}"
+            );
+        }
+    }
+    // A first picture that is larger than the screen is the screen.
+    let still = read(&gif((4, 4), &[([3, 3, 20, 10], 1)])).to_rgba8();
+    let moving = frames(&gif((4, 4), &[([3, 3, 20, 10], 1), ([19, 9, 4, 4], 3)]));
+    assert!(still.pixels().all(|p| p.0 == red));
+    assert_eq!(still.dimensions(), (20, 10));
+    assert_eq!(moving[0], still);
+    assert_eq!(moving[1].dimensions(), (20, 10));
+    assert_eq!(moving[1].pixels().filter(|p| p.0 == blue).count(), 1);
+}
+
+/// The smallest lossless WebP of a size that shows one colour.
+fn lossless(side: u32) -> Vec<u8> {
+    let mut bits: Vec<bool> = Vec::new();
+    let mut put = |value: u32, count: u32| bits.extend((0..count).map(|i| value >> i & 1 == 1));
+    put(0x2F, 8);
+    put(side - 1, 14);
+    put(side - 1, 14);
+    // No alpha, version 0; no transforms, no cache, one group of codes.
+    put(0, 4);
+    put(0, 3);
+    // Five codes of one symbol, each 0 in one bit.
+    for _ in 0..5 {
+        put(1, 1);
+        put(0, 3);
+    }
+    let byte = |bits: &[bool]| bits.iter().rev().fold(0, |b, bit| b << 1 | u8::from(*bit));
+    bits.chunks(8).map(byte).collect()
+}
+
+fn webp(side: u32, count: usize) -> Vec<u8> {
+    let chunk = |kind: &[u8; 4], body: &[u8]| {
+        let mut out = [&kind[..], &(body.len() as u32).to_le_bytes(), body].concat();
+        out.resize(out.len().next_multiple_of(2), 0);
+        out
+    };
+    let three = |v: u32| v.to_le_bytes()[..3].to_vec();
+    let sides = [three(side - 1), three(side - 1)].concat();
+    let picture = chunk(b"VP8L", &lossless(side));
+    let frame = [&[0; 6][..], &sides, &three(100), &[2], &picture].concat();
+    let mut body = [
+        &b"WEBP"[..],
+        &chunk(b"VP8X", &[&[2, 0, 0, 0][..], &sides].concat()),
+    ]
+    .concat();
+    body.extend(chunk(b"ANIM", &[0; 6]));
+    for _ in 0..count {
+        body.extend(chunk(b"ANMF", &frame));
+    }
+    [&b"RIFF"[..], &(body.len() as u32).to_le_bytes(), &body].concat()
+}
+
+#[test]
+fn animations_of_more_pixels_than_are_allowed_are_refused_before_a_frame_is_decoded() {
+    let open = |bytes: Vec<u8>| animation::open(bytes, &Options::default());
+    // 900 frames of 64 million pixels in 50 kB.
+    let bomb = webp(8000, 900);
+    assert!(bomb.len() < 60_000);
+    let error = open(bomb.clone()).unwrap_err();
+    assert!(
+        matches!(error, DecodeError::LongAnimation { frames: 900, .. }),
+        "{error}"
+    );
+    assert!(error.to_string().contains("--max-memory"), "{error}");
+    // Tiny frames take their time, too.
+    assert!(matches!(
+        open(webp(1, 20_000)),
+        Err(DecodeError::LongAnimation { .. })
+    ));
+    // A person may allow more.
+    let more = Options {
+        max_memory: 16 << 30,
+        ..Options::default()
+    };
+    assert!(animation::open(bomb, &more).is_ok());
+    // The canvas and a part of its size are in memory at the same time.
+    assert!(matches!(
+        open(webp(11_000, 2)),
+        Err(DecodeError::TooLarge { .. })
+    ));
+    for (side, count) in [(600, 400), (640, 5000), (1, 3000)] {
+        let animation = open(webp(side, count)).unwrap();
+        assert_eq!(animation.count(), count);
+    }
+    assert_eq!(frames(&webp(3, 2)).len(), 2);
 }
 
 #[test]
