@@ -130,7 +130,7 @@ fn tiff_of_fill_order_2_is_read_with_its_bits_in_order() {
             let map = short(320, &(0..48).map(|i| i * 1300).collect::<Vec<_>>());
             let more = [short(259, &[coding]), map];
             let usual = tags((37, 20), 8, &bits, photometric, &more);
-            let other = [&usual[..], &[order.clone()]].concat();
+            let other = [&usual[..], std::slice::from_ref(&order)].concat();
             let right = read(&tiff(&usual, &strips));
             assert_eq!(
                 read(&tiff(&other, &reversed(&strips))),
@@ -175,7 +175,7 @@ fn every_page_of_a_tiff_keeps_its_own_fill_order() {
 
 /// Whether a pixel of the pictures of fax is black.
 fn black(x: u32, y: u32) -> bool {
-    (x / 3 + y) % 7 < 2 || (x > 60 && y % 3 == 0) || y == 5
+    (x / 3 + y) % 7 < 2 || (x > 60 && y.is_multiple_of(3)) || y == 5
 }
 
 const FAX: (u32, u32) = (171, 24);
@@ -648,6 +648,63 @@ fn png_with_gamma_and_primaries_is_shown_as_browsers_show_it() {
     let pixel = shown.frame.pixels().to_rgb8().get_pixel(0, 0).0;
     assert!(pixel[0] < 60 && pixel[1].abs_diff(201) < 6, "{pixel:?}");
     assert!(shown.dropped.iter().any(|d| d.kind == "colours as numbers"));
+}
+
+#[test]
+fn compressed_text_of_a_png_counts_as_the_metadata_that_it_becomes() {
+    let grey = DynamicImage::ImageLuma8(GrayImage::new(8, 8));
+    let text = [
+        &b"Raw profile type xmp\0\0"[..],
+        &deflated(&vec![b' '; 15 << 20]),
+    ]
+    .concat();
+    let texts = |count: usize| png(&grey, &vec![chunk(b"zTXt", &text); count]);
+    assert!(texts(6).len() < 1 << 20);
+    assert!(photo(&texts(2), &Options::default()).is_ok());
+    let error = photo(&texts(6), &Options::default()).unwrap_err();
+    assert_eq!(error, DecodeError::Metadata(64));
+}
+
+#[test]
+fn pages_of_a_tiff_share_the_limit_of_metadata() {
+    let limit = Options {
+        max_metadata: 1 << 20,
+        ..Options::default()
+    };
+    // One packet of 0.4 MiB that each of the pages names.
+    let pages = |count: usize| {
+        let mut file = b"II*\0\x08\0\x06\0".to_vec();
+        file.resize(8 + (400 << 10), b' ');
+        let mut next = 4;
+        for _ in 0..count {
+            let place = file.len() as u32;
+            file[next..next + 4].copy_from_slice(&place.to_le_bytes());
+            let entries = [
+                (256u16, 4u16, 1u32, 4u32),
+                (257, 4, 1, 2),
+                (258, 3, 1, 8),
+                (262, 3, 1, 1),
+                (273, 4, 1, 8),
+                (279, 4, 1, 8),
+                (700, 1, 400 << 10, 8),
+            ];
+            file.extend((entries.len() as u16).to_le_bytes());
+            for (tag, kind, count, value) in entries {
+                file.extend(tag.to_le_bytes());
+                file.extend(kind.to_le_bytes());
+                file.extend(count.to_le_bytes());
+                file.extend(value.to_le_bytes());
+            }
+            next = file.len();
+            file.extend([0; 4]);
+        }
+        file
+    };
+    assert_eq!(photo(&pages(2), &limit).unwrap().further.len(), 1);
+    assert_eq!(
+        photo(&pages(3), &limit).unwrap_err(),
+        DecodeError::Metadata(1)
+    );
 }
 
 #[test]

@@ -123,10 +123,8 @@ impl Gathered {
 
 /// The orientation that a value stands for.
 pub(super) fn meant(value: &u16) -> u8 {
-    match u8::try_from(*value) {
-        Ok(value @ 1..=8) => value,
-        _ => 1,
-    }
+    let value = u8::try_from(*value).unwrap_or(1);
+    if (1..=8).contains(&value) { value } else { 1 }
 }
 
 /// Turns the pixels upright.

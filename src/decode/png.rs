@@ -17,6 +17,8 @@ pub(super) struct Chunks {
     pub(super) animated: bool,
     /// Its colours are said by numbers, whatever a profile says.
     numbered: bool,
+    /// A profile came.
+    profiled: bool,
     /// It says that its colours are sRGB.
     srgb: bool,
     /// What `gAMA` and `cHRM` hold.
@@ -228,6 +230,7 @@ pub(super) fn walk(bytes: &[u8], options: &Options) -> Result<Chunks, DecodeErro
         damage: None,
         animated: false,
         numbered: false,
+        profiled: false,
         srgb: false,
         gamma: None,
         primaries: None,
@@ -270,6 +273,7 @@ pub(super) fn walk(bytes: &[u8], options: &Options) -> Result<Chunks, DecodeErro
                 chunks.gathered.bytes += length as u64;
                 options.allow_metadata(chunks.gathered.bytes)?;
                 ancillary(&mut chunks, &kind, body)?;
+                options.allow_metadata(chunks.gathered.bytes)?;
             }
         }
     }
@@ -304,8 +308,11 @@ fn ancillary(chunks: &mut Chunks, kind: &[u8; 4], body: &[u8]) -> Result<(), Dec
                 colour::numbered(u32::from(primaries), u32::from(transfer)).map_err(rare)?;
             chunks.numbered = true;
         }
+        // One is all that a file may have.
+        b"iCCP" if chunks.profiled => gathered.drop("colour profile", whole),
         b"iCCP" => {
             gathered.drop("colour profile", whole);
+            chunks.profiled = true;
             // Name, 0, method 0, zlib stream.
             let profile = body
                 .iter()

@@ -174,10 +174,14 @@ pub(super) fn decode(bytes: &[u8], options: &Options) -> Result<Vec<Stored>, Dec
         let limit = options.max_memory;
         return Err(DecodeError::TooLarge { needs, limit });
     }
-    let mut stored = pages
-        .iter()
-        .map(|&i| decode_page(bytes, &directories[i], options))
-        .collect::<Result<Vec<_>, _>>()?;
+    let mut stored = Vec::with_capacity(pages.len());
+    let mut metadata = 0u64;
+    for &i in &pages {
+        let page = decode_page(bytes, &directories[i], options)?;
+        metadata += page.gathered.bytes;
+        options.allow_metadata(metadata)?;
+        stored.push(page);
+    }
     for (i, directory) in directories.iter().enumerate() {
         if let (Some(what), false, Some(first)) =
             (directory.beside(), pages.contains(&i), stored.first_mut())
@@ -390,6 +394,7 @@ fn gather(bytes: &[u8], page: &Directory<'_>, options: &Options) -> Result<Gathe
     }
     // Offsets of strips grow with the picture and are no metadata.
     let own = page.numbers(tag::STRIP_OFFSETS, usize::MAX).len() as u64 * 8;
-    options.allow_metadata(gathered.bytes.saturating_sub(own))?;
+    gathered.bytes = gathered.bytes.saturating_sub(own);
+    options.allow_metadata(gathered.bytes)?;
     Ok(gathered)
 }
