@@ -4,7 +4,7 @@
 use image::{DynamicImage, metadata::Orientation};
 use proptest::prelude::*;
 use unface::{
-    Format, Rect,
+    Caution, Format, Rect,
     decode::{DecodeError, Options, from_upright_pixels, photo},
     encode::{self, encode},
     redact::{self, Effect, Noise},
@@ -216,18 +216,22 @@ fn all_eight_orientations_of_webp_and_tiff_are_applied_once() {
 }
 
 #[test]
-fn places_that_disagree_on_the_orientation_are_refused_until_a_person_decides() {
+fn exif_counts_where_xmp_names_another_orientation_until_a_person_decides() {
     let pixels = DynamicImage::ImageRgb8(image::RgbImage::new(4, 2));
     let xmp = b"<x tiff:Orientation=\"3\"/>";
     let file = webp_with(&pixels, &[(b"EXIF", &exif(6)), (b"XMP ", xmp)]);
-    let refused = photo(&file, &Options::default()).unwrap_err();
-    assert_eq!(refused, DecodeError::Orientation(6, 3));
+    let decided = photo(&file, &Options::default()).unwrap();
+    let (applied, other) = (6, 3);
+    let conflict = Caution::OrientationConflict { applied, other };
+    assert_eq!(decided.cautions, [conflict]);
+    assert_eq!((decided.frame.width(), decided.frame.height()), (2, 4));
     let options = Options {
-        orientation: Some(6),
+        orientation: Some(3),
         ..Options::default()
     };
-    let frame = photo(&file, &options).unwrap().frame;
-    assert_eq!((frame.width(), frame.height()), (2, 4));
+    let chosen = photo(&file, &options).unwrap();
+    assert_eq!((chosen.frame.width(), chosen.frame.height()), (4, 2));
+    assert_eq!(chosen.cautions, []);
 }
 
 #[track_caller]

@@ -17,7 +17,7 @@ use std::{
 
 use image::{DynamicImage, GrayImage, Rgb, RgbImage};
 use unface::{
-    Format,
+    Caution, Format,
     decode::{DecodeError, Options, Photo, from_upright_pixels, photo},
     encode::{self, encode},
     redact::{self, Effect, Noise},
@@ -350,6 +350,154 @@ fn turns_and_mirrors_of_the_file_count_once_and_those_of_exif_not_at_all() {
             assert_eq!(photo(&file, &person).unwrap().frame.into_pixels(), upright);
         }
     }
+}
+
+/// EXIF that names one orientation, as an item holds it.
+fn exif(orientation: u8) -> Vec<u8> {
+    let head = b"\0\0\0\0MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0";
+    [&head[..], &[orientation, 0, 0, 0, 0, 0, 0]].concat()
+}
+
+#[test]
+fn exif_that_turns_a_heif_without_turns_of_its_own_needs_a_person() {
+    if !ffmpeg() {
+        return;
+    }
+    let with = |turns: &[u8], orientation: u8| {
+        let mut heif = PLAIN.clone();
+        for angle in turns {
+            let turn = heif.property(b"irot", &[*angle], true);
+            heif.items[0].2.push(turn);
+        }
+        let meta = heif.item(b"Exif", &exif(orientation), &[]);
+        heif.refer(b"cdsc", meta, &[1]);
+        heif.bytes()
+    };
+    let read = |bytes: &[u8]| photo(bytes, &Options::default());
+    let error = read(&with(&[], 6)).unwrap_err();
+    assert_eq!(error, DecodeError::Orientation(1, 6));
+    assert!(error.to_string().contains("--orientation"));
+    let person = Options {
+        orientation: Some(6),
+        ..Options::default()
+    };
+    let turned = photo(&with(&[], 6), &person).unwrap();
+    assert_eq!((turned.frame.width(), turned.frame.height()), (64, 96));
+    assert_eq!(turned.cautions, []);
+    assert_eq!(read(&with(&[], 1)).unwrap().cautions, []);
+    // Phones say the same in both places; programs that turned the picture leave 1 in EXIF.
+    for same in [6, 1] {
+        assert_eq!(read(&with(&[3], same)).unwrap().cautions, []);
+    }
+    let conflict = |applied, other| [Caution::OrientationConflict { applied, other }];
+    assert_eq!(read(&with(&[3], 8)).unwrap().cautions, conflict(6, 8));
+    assert_eq!(read(&with(&[0], 6)).unwrap().cautions, conflict(1, 6));
+    assert_eq!(read(&with(&[1, 1], 6)).unwrap().cautions, conflict(3, 6));
+    // EXIF of another picture says nothing of this one.
+    let mut heif = PLAIN.clone();
+    let other = heif.hevc(&drawn(96, 64), false, &[]);
+    let meta = heif.item(b"Exif", &exif(6), &[]);
+    heif.refer(b"cdsc", meta, &[other]);
+    assert_eq!(read(&heif.bytes()).unwrap().cautions, []);
+}
+
+#[test]
+fn colours_that_only_the_tiles_of_a_grid_name_are_applied() {
+    if !ffmpeg() {
+        return;
+    }
+    // Display P3, the curve of sRGB, full range.
+    let wide = |heif: &mut Heif| heif.property(b"colr", b"nclx\0\x0C\0\x0D\0\x06\x80", false);
+    let mut above = grid();
+    let colours = wide(&mut above);
+    above.items[0].2.push(colours);
+    let right = read(&above.bytes());
+    assert!(right != read(&grid().bytes()));
+    let mut below = grid();
+    let colours = wide(&mut below);
+    below.items[1..].iter_mut().for_each(|i| i.2.push(colours));
+    assert_eq!(read(&below.bytes()), right);
+    below.items[3].2.pop();
+    let error = photo(&below.bytes(), &Options::default()).unwrap_err();
+    assert!(
+        error.to_string().contains("tiles in different colours"),
+        "{error}"
+    );
+}
+
+#[test]
+fn grey_of_limited_range_becomes_black_and_white() {
+    if !ffmpeg() {
+        return;
+    }
+    let shades = GrayImage::from_fn(64, 64, |x, y| [(16 + (x + 3 * y) % 220) as u8].into());
+    for (range, limited) in [(0, true), (0x80, false)] {
+        let mut heif = Heif::new(b"mif1");
+        let colours = heif.property(
+            b"colr",
+            &[b"nclx\0\x01\0\x0D\0\x06", &[range][..]].concat(),
+            false,
+        );
+        heif.hevc(&DynamicImage::ImageLuma8(shades.clone()), false, &[colours]);
+        let shown = read(&heif.bytes()).into_luma8();
+        for (is, coded) in shown.pixels().zip(shades.pixels()) {
+            let coded = f64::from(coded.0[0]);
+            let due = if limited {
+                (coded - 16.0) * 255.0 / 219.0
+            } else {
+                coded
+            };
+            assert!((f64::from(is.0[0]) - due).abs() < 1.5, "{is:?}, not {due}");
+        }
+    }
+}
+
+#[test]
+fn pictures_of_other_codecs_are_called_by_their_kind() {
+    if !ffmpeg() {
+        return;
+    }
+    for (brand, kind, words) in [
+        (b"avci", b"avc1", "coded as H.264"),
+        (b"jpeg", b"jpeg", "coded as JPEG"),
+        (b"j2ki", b"j2k1", "coded as JPEG 2000"),
+        (b"vvic", b"vvc1", "coded as H.266"),
+        (b"mif1", b"unci", "not compressed"),
+        (b"none", b"evc1", "coded as EVC"),
+    ] {
+        let mut heif = Heif::new(brand);
+        let size = heif.size(8, 8);
+        let setup = heif.property(b"avcC", &[1; 20], true);
+        heif.item(kind, &[1; 99], &[size, setup]);
+        let said = photo(&heif.bytes(), &Options::default())
+            .unwrap_err()
+            .to_string();
+        assert!(
+            said.contains("a HEIF picture of a rare kind") && said.contains(words),
+            "{said}"
+        );
+    }
+}
+
+#[test]
+fn metadata_that_share_their_bytes_are_refused_before_they_are_read() {
+    let mut heif = Heif::new(b"heic");
+    let size = heif.size(8, 8);
+    heif.item(b"hvc1", &[1], &[size]);
+    heif.item(b"mime", &[b' '; 1 << 16], &[]);
+    for _ in 0..2000 {
+        heif.item(b"mime", &[], &[]);
+    }
+    let mut file = heif.bytes();
+    // All items lie where the first packet does: 125 MiB in a file of 0.2.
+    let list = file.windows(4).position(|w| w == b"iloc").unwrap() + 12;
+    let place = file[list + 14 + 6..list + 28].to_vec();
+    for item in 2..2002 {
+        file[list + 14 * item + 6..][..8].copy_from_slice(&place);
+    }
+    assert!(file.len() < 1 << 18);
+    let error = photo(&file, &Options::default()).unwrap_err();
+    assert_eq!(error, DecodeError::Metadata(64));
 }
 
 #[test]

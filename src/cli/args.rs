@@ -318,7 +318,7 @@ pub struct Reading {
     /// EXIF orientation, 1 to 8, instead of what the files say; pictures only
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=8), hide_short_help = true, help_heading = "Reading")]
     pub orientation: Option<u8>,
-    /// Largest decoded picture in MiB
+    /// Largest decoded picture in MiB; all frames of an animation together may take 32 times as much
     #[arg(long, value_name = "MIB", default_value_t = 512, value_parser = clap::value_parser!(u64).range(1..=1 << 20), hide_short_help = true, help_heading = "Reading")]
     pub max_memory: u64,
     /// Decode in this process, not in children that can do nothing else

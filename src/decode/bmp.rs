@@ -2,7 +2,7 @@
 
 use std::io::Cursor;
 
-use image::{ImageDecoder, Limits, codecs::bmp::BmpDecoder};
+use image::{ImageDecoder, ImageError, Limits, codecs::bmp::BmpDecoder};
 
 use super::{DecodeError, Options, Stored, gathered_profile, orientation::Gathered, pixels_from};
 
@@ -10,7 +10,12 @@ pub(super) fn decode(bytes: &[u8], options: &Options) -> Result<Stored, DecodeEr
     let (width, height, bytes_a_pixel) =
         size(bytes).ok_or_else(|| DecodeError::Damaged("its header is broken".into()))?;
     options.allow(width, height, u64::from(bytes_a_pixel))?;
-    let failed = |e: image::ImageError| DecodeError::Damaged(format!("the decoder says: {e}"));
+    let failed = |e: ImageError| match e {
+        ImageError::Unsupported(_) => {
+            DecodeError::Unsupported("a BMP picture of a rare kind".into())
+        }
+        other => DecodeError::Damaged(said(&other).into()),
+    };
     let mut decoder = BmpDecoder::new(Cursor::new(bytes)).map_err(failed)?;
     let mut limits = Limits::no_limits();
     limits.max_alloc = Some(options.max_memory);
@@ -26,7 +31,7 @@ pub(super) fn decode(bytes: &[u8], options: &Options) -> Result<Stored, DecodeEr
     let fault = decoder
         .read_image(&mut data)
         .err()
-        .map(|e| format!("the decoder says: {e}"));
+        .map(|e| said(&e).to_owned());
     if let (Some(fault), false) = (&fault, options.allow_damaged) {
         return Err(DecodeError::Damaged(fault.clone()));
     }
@@ -35,6 +40,15 @@ pub(super) fn decode(bytes: &[u8], options: &Options) -> Result<Stored, DecodeEr
         gathered,
         damage: fault,
     })
+}
+
+/// What the decoder found wrong.
+fn said(error: &ImageError) -> &'static str {
+    match error {
+        ImageError::IoError(e) => super::fault(Some(e)),
+        ImageError::Limits(_) => "it is larger than can be read",
+        _ => super::fault(None),
+    }
 }
 
 fn word(bytes: &[u8], at: usize) -> Option<u32> {

@@ -1,7 +1,10 @@
 //! Colour profiles → sRGB.
 
 use image::{DynamicImage, ImageBuffer, Pixel};
-use moxcms::{ColorProfile, DataColorSpace, Layout, TransformExecutor, TransformOptions};
+use moxcms::{
+    Chromaticity, ColorPrimaries, ColorProfile, DataColorSpace, Layout, ToneReprCurve,
+    TransformExecutor, TransformOptions,
+};
 use rayon::prelude::*;
 
 /// The profile can't be used for these pixels.
@@ -43,6 +46,56 @@ pub(super) fn numbered(primaries: u32, transfer: u32) -> Result<Option<Vec<u8>>,
     (profile.red_trc, profile.green_trc, profile.blue_trc) =
         (srgb.red_trc, srgb.green_trc, srgb.blue_trc);
     profile.encode().map(Some).map_err(|_| "rare colours")
+}
+
+/// The profile of colours that a PNG describes by a power of its samples (`gAMA`, 1 / 2.2 as a rule) and
+/// by the places of white, red, green and blue (`cHRM`, x and y each), as ICC. `None` where they are
+/// those of sRGB, or make no sense.
+pub(super) fn simple(
+    gamma: Option<f64>,
+    primaries: Option<[f64; 8]>,
+    grey: bool,
+) -> Option<Vec<u8>> {
+    // What sRGB writes here: programs that mean it leave the better chunk out.
+    const SRGB_GAMMA: f64 = 0.45455;
+    const SRGB: [f64; 8] = [0.3127, 0.329, 0.64, 0.33, 0.3, 0.6, 0.15, 0.06];
+    let gamma = gamma.filter(|g| (0.05..=20.0).contains(g));
+    let sound = |p: &[f64; 8]| p.iter().all(|v| (0.0..=1.0).contains(v)) && p[1] > 0.0;
+    let near = |p: &[f64; 8]| p.iter().zip(SRGB).all(|(a, b)| (a - b).abs() < 0.005);
+    let primaries = primaries.filter(|p| !grey && sound(p) && !near(p));
+    // A difference of a twentieth can't be seen.
+    let gamma = gamma.filter(|g| primaries.is_some() || (g / SRGB_GAMMA - 1.0).abs() > 0.05);
+    let curve = gamma.map(|g| ToneReprCurve::Parametric(vec![(1.0 / g) as f32]));
+    let profile = if grey {
+        let mut profile = srgb_grey();
+        profile.gray_trc = Some(curve?);
+        profile
+    } else {
+        if curve.is_none() && primaries.is_none() {
+            return None;
+        }
+        let mut profile = ColorProfile::new_srgb();
+        if let Some(curve) = curve {
+            profile.red_trc = Some(curve.clone());
+            profile.green_trc = Some(curve.clone());
+            profile.blue_trc = Some(curve);
+            profile.cicp = None;
+        }
+        if let Some([wx, wy, rx, ry, gx, gy, bx, by]) = primaries {
+            let place = |x: f64, y: f64| Chromaticity {
+                x: x as f32,
+                y: y as f32,
+            };
+            let primaries = ColorPrimaries {
+                red: place(rx, ry),
+                green: place(gx, gy),
+                blue: place(bx, by),
+            };
+            profile.update_rgb_colorimetry(place(wx, wy).to_xyyb(), primaries);
+        }
+        profile
+    };
+    profile.encode().ok()
 }
 
 /// Converts pixels from what `icc` describes to sRGB, in place.

@@ -2,7 +2,7 @@
 
 use std::io::Cursor;
 
-use ::gif::{ColorOutput, DecodeOptions, MemoryLimit};
+use ::gif::{ColorOutput, DecodeOptions, DecodingError, MemoryLimit};
 use image::{DynamicImage, RgbaImage};
 
 use super::{DecodeError, Options, Stored, orientation::Gathered};
@@ -17,7 +17,7 @@ pub(super) fn decode(bytes: &[u8], options: &Options) -> Result<Stored, DecodeEr
     if let (Some(what), false) = (&walked.damage, options.allow_damaged) {
         return Err(DecodeError::Damaged(what.clone()));
     }
-    let failed = |e: ::gif::DecodingError| DecodeError::Damaged(format!("the decoder says: {e}"));
+    let failed = |e: DecodingError| DecodeError::Damaged(said(&e).into());
     let mut settings = DecodeOptions::new();
     settings.set_color_output(ColorOutput::RGBA);
     settings.allow_unknown_blocks(true);
@@ -28,27 +28,36 @@ pub(super) fn decode(bytes: &[u8], options: &Options) -> Result<Stored, DecodeEr
         .next_frame_info()
         .map_err(failed)?
         .ok_or_else(|| DecodeError::Damaged("it has no picture".into()))?;
-    let (left, top) = (usize::from(frame.left), usize::from(frame.top));
-    let (across, down) = (usize::from(frame.width), usize::from(frame.height));
     // Found by fuzzing: where the walk ended early the decoder may find a picture further on.
-    if left + across > width as usize || top + down > height as usize {
-        let what = "a picture lies outside the screen, or behind broken parts";
-        return Err(DecodeError::Damaged(what.into()));
+    if walked.frames == 0 {
+        return Err(DecodeError::Damaged(
+            "a picture lies behind broken parts".into(),
+        ));
     }
+    let (across, down) = (usize::from(frame.width), usize::from(frame.height));
+    options.allow(frame.width.into(), frame.height.into(), 4)?;
+    let (left, top) = if walked.whole {
+        (0, 0)
+    } else {
+        (usize::from(frame.left), usize::from(frame.top))
+    };
     let mut data = vec![0; across * down * 4];
     let mut damage = walked.damage;
     if let Err(e) = decoder.read_into_buffer(&mut data) {
         if !options.allow_damaged {
             return Err(failed(e));
         }
-        damage.get_or_insert(format!("the decoder says: {e}"));
+        damage.get_or_insert(said(&e).into());
     }
-    // What the frame leaves free of the screen is transparent, as browsers show it.
+    // What the frame leaves free of the screen is transparent, and what reaches beyond is cut, as
+    // browsers show it.
     let stride = width as usize * 4;
     let mut canvas = vec![0; stride * height as usize];
-    for (row, line) in data.chunks_exact(across.max(1) * 4).enumerate() {
-        let from = (top + row) * stride + left * 4;
-        canvas[from..from + line.len()].copy_from_slice(line);
+    let seen = across.min((width as usize).saturating_sub(left)) * 4;
+    let lines = data.chunks_exact(across.max(1) * 4);
+    let rows = canvas.chunks_exact_mut(stride.max(4)).skip(top);
+    for (row, line) in rows.zip(lines).filter(|_| seen > 0) {
+        row[left * 4..left * 4 + seen].copy_from_slice(&line[..seen]);
     }
     let opaque = canvas.chunks_exact(4).all(|p| p[3] == 255);
     let pixels = RgbaImage::from_raw(width, height, canvas)
@@ -65,6 +74,14 @@ pub(super) fn decode(bytes: &[u8], options: &Options) -> Result<Stored, DecodeEr
     })
 }
 
+/// What the decoder found wrong.
+pub(super) fn said(error: &DecodingError) -> &'static str {
+    match error {
+        DecodingError::Io(e) => super::fault(Some(e)),
+        _ => super::fault(None),
+    }
+}
+
 /// Width, height and bytes a pixel once decoded, from the header alone.
 pub(super) fn size(bytes: &[u8]) -> Option<(u32, u32, u8)> {
     let b = bytes.get(6..10)?;
@@ -75,8 +92,10 @@ pub(super) fn size(bytes: &[u8]) -> Option<(u32, u32, u8)> {
 pub(super) struct Walked {
     pub(super) gathered: Gathered,
     pub(super) damage: Option<String>,
-    /// The screen, or more where a picture does not fit into it.
+    /// The screen in pixels; that of the first picture where it is too large for the screen.
     pub(super) size: (u32, u32),
+    /// The first picture is the screen, wherever it says that it lies.
+    pub(super) whole: bool,
     /// Whole pictures.
     pub(super) frames: u32,
 }
@@ -97,13 +116,13 @@ fn sub_blocks(bytes: &[u8], mut at: usize) -> Option<(usize, usize)> {
 /// Whether there are several pictures, without reading more than their frame.
 pub(super) fn animated(bytes: &[u8]) -> bool {
     let mut at = 13 + table(bytes.get(10).copied().unwrap_or(0));
-    let (mut frames, mut size) = (0, (0, 0));
+    let mut frames = 0;
     loop {
         let next = match bytes.get(at) {
             Some(0x21) => sub_blocks(bytes, at + 2).map(|(next, _)| next),
             Some(0x2C) => {
                 frames += 1;
-                image_block(bytes, at, &mut size)
+                image_block(bytes, at).map(|b| b.1)
             }
             _ => None,
         };
@@ -130,6 +149,7 @@ pub(super) fn walk(bytes: &[u8], options: &Options) -> Result<Walked, DecodeErro
         gathered: Gathered::default(),
         damage: None,
         size: (width, height),
+        whole: false,
         frames: 0,
     };
     let mut at = 13 + table(flags);
@@ -141,9 +161,12 @@ pub(super) fn walk(bytes: &[u8], options: &Options) -> Result<Walked, DecodeErro
             }
             Some(0x21) => extension(bytes, at, &mut walked.gathered, options)?,
             Some(0x2C) => {
-                let next = image_block(bytes, at, &mut walked.size);
-                walked.frames += u32::from(next.is_some());
-                next
+                let block = image_block(bytes, at);
+                if let (Some((size, _)), 0) = (&block, walked.frames) {
+                    walked.first(*size);
+                }
+                walked.frames += u32::from(block.is_some());
+                block.map(|b| b.1)
             }
             _ => None,
         };
@@ -165,12 +188,23 @@ pub(super) fn walk(bytes: &[u8], options: &Options) -> Result<Walked, DecodeErro
     Ok(walked)
 }
 
-fn image_block(bytes: &[u8], at: usize, size: &mut (u32, u32)) -> Option<usize> {
+impl Walked {
+    /// Notes the size of the first picture. Browsers mend files whose screen is too small for it, and
+    /// cut all that reaches beyond the screen of others.
+    fn first(&mut self, (width, height): (u32, u32)) {
+        if width > self.size.0 || height > self.size.1 {
+            self.size = (width, height);
+            self.whole = true;
+        }
+    }
+}
+
+/// Width and height of a picture in pixels, and where its block ends.
+fn image_block(bytes: &[u8], at: usize) -> Option<((u32, u32), usize)> {
     let head = bytes.get(at + 1..at + 10)?;
     let word = |i: usize| u32::from(u16::from_le_bytes([head[i], head[i + 1]]));
-    size.0 = size.0.max(word(0) + word(4));
-    size.1 = size.1.max(word(2) + word(6));
-    sub_blocks(bytes, at + 10 + table(head[8]) + 1).map(|(next, _)| next)
+    let (end, _) = sub_blocks(bytes, at + 10 + table(head[8]) + 1)?;
+    Some(((word(4), word(6)), end))
 }
 
 fn extension(

@@ -26,6 +26,11 @@ impl<'a> Reader<'a> {
         Some(Self { bytes, little })
     }
 
+    /// Whether numbers begin with their lowest byte.
+    pub(super) const fn little(&self) -> bool {
+        self.little
+    }
+
     /// Where the first directory begins.
     pub(super) fn first(&self) -> usize {
         self.u32(4).unwrap_or(0) as usize
@@ -66,6 +71,13 @@ impl<'a> Reader<'a> {
             .and_then(|n| self.u32(n))
             .unwrap_or(0);
         Some((entries, next as usize))
+    }
+
+    /// Whether all of the directory at `at` lies in the file, and was read by [`Reader::directory`].
+    pub(super) fn is_whole(&self, at: usize) -> bool {
+        let count = self.u16(at).map(usize::from);
+        let next = count.and_then(|n| at.checked_add(2 + 12 * n));
+        count.is_some_and(|n| n <= MAX_ENTRIES) && next.is_some_and(|n| self.u32(n).is_some())
     }
 
     /// The number in an entry, if it is one short or long.
@@ -115,6 +127,19 @@ impl<'a> Reader<'a> {
     /// The bytes of an entry's value.
     pub(super) fn value(&self, entry: usize) -> Option<&'a [u8]> {
         self.bytes.get(self.place(entry)?)
+    }
+
+    /// Positive fractions of an entry, at most `most`; infinite where divided by 0.
+    pub(super) fn fractions(&self, entry: usize, most: usize) -> Option<Vec<f64>> {
+        const RATIONAL: u16 = 5;
+        if self.u16(entry + 2)? != RATIONAL {
+            let whole = self.numbers(entry, most)?;
+            return Some(whole.into_iter().map(f64::from).collect());
+        }
+        let places = self.place(entry)?.step_by(8).take(most);
+        places
+            .map(|at| Some(f64::from(self.u32(at)?) / f64::from(self.u32(at + 4)?)))
+            .collect()
     }
 
     /// Whole numbers of an entry, at most `most`.

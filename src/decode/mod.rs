@@ -2,8 +2,7 @@
 //!
 //! A frame is what a viewer would show: turned upright, in sRGB, with nothing kept under full
 //! transparency. Files that are cut off or damaged are refused, as what is missing of them
-//! would pass for grey background; `gAMA` and `cHRM` of PNG files are passed over, as browsers
-//! do where an `sRGB` chunk or nothing stands beside them.
+//! would pass for grey background.
 //!
 //! What can't be noticed: a flipped bit inside a JPEG's data that happens to give another valid
 //! picture of the same length.
@@ -48,6 +47,7 @@ pub struct Upright(());
 #[derive(Debug, Clone, Copy)]
 pub struct Options {
     /// Largest decoded size in bytes (width × height × channels × bytes a sample). Default 512 MiB.
+    /// All frames of an animation together may take 32 times as much.
     pub max_memory: u64,
     /// Largest size of metadata in one file that is looked at, in bytes. Default 64 MiB.
     pub max_metadata: u64,
@@ -90,6 +90,15 @@ impl Options {
             return Err(DecodeError::Metadata(self.max_metadata >> 20));
         }
         Ok(())
+    }
+}
+
+/// What is wrong with data that a decoder can't use, in words of this program: those of the decoders
+/// show their source. `io`: why it could not read on.
+fn fault(io: Option<&std::io::Error>) -> &'static str {
+    match io {
+        Some(e) if e.kind() == std::io::ErrorKind::UnexpectedEof => "its data end too early",
+        _ => "its data are broken",
     }
 }
 
@@ -168,6 +177,16 @@ pub enum DecodeError {
     #[error("needs {} MiB of memory for its pixels where {} MiB are allowed; raise --max-memory if you trust it", .needs >> 20, .limit >> 20)]
     TooLarge {
         /// Bytes it needs.
+        needs: u64,
+        /// Bytes allowed.
+        limit: u64,
+    },
+    /// An animation whose frames together take more than allowed.
+    #[error("has {frames} frames, which take {} MiB one after the other where {} MiB are allowed; raise --max-memory if you trust it", .needs >> 20, .limit >> 20)]
+    LongAnimation {
+        /// Frames that it says it has.
+        frames: usize,
+        /// Bytes that all frames take.
         needs: u64,
         /// Bytes allowed.
         limit: u64,

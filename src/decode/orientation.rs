@@ -35,11 +35,12 @@ impl Gathered {
         self.drop(what, whole);
     }
 
-    /// Notes an EXIF block of a file in which its orientation has no say.
-    pub(super) fn told(&mut self, block: &[u8], whole: u64) {
+    /// Notes an EXIF block of a file that has properties of its own for its orientation. Returns the
+    /// orientations that the block names.
+    pub(super) fn exif_beside(&mut self, block: &[u8], whole: u64) -> Vec<u16> {
         let known = self.exif.len();
         self.exif(block, whole);
-        self.exif.truncate(known);
+        self.exif.split_off(known)
     }
 
     /// Notes what a TIFF file, read as an EXIF block, holds; not its orientation.
@@ -98,24 +99,32 @@ impl Gathered {
     }
 
     /// The one orientation that the file means. Values without a meaning count as upright, as
-    /// viewers treat them; XMP counts only against EXIF, as viewers pass over it.
-    pub(super) fn decide(&self, chosen: Option<u8>) -> Result<u8, DecodeError> {
+    /// viewers treat them. EXIF counts, as in browsers; that XMP names another is noted.
+    ///
+    /// # Errors
+    /// Where two places in EXIF disagree: programs differ in which they obey.
+    pub(super) fn decide(&mut self, chosen: Option<u8>) -> Result<u8, DecodeError> {
         if let Some(chosen) = chosen {
             return Ok(chosen.clamp(1, 8));
         }
-        let meant = |v: &u16| if (1..=8).contains(v) { *v as u8 } else { 1 };
-        let mut all: Vec<u8> = self.exif.iter().map(meant).collect();
-        if all.is_empty() && !self.xmp.is_empty() {
-            all.push(1);
+        let mut all = self.exif.iter().map(meant);
+        let applied = all.next().unwrap_or(1);
+        if let Some(other) = all.find(|&o| o != applied) {
+            return Err(DecodeError::Orientation(applied, other));
         }
-        all.extend(self.xmp.iter().map(meant));
-        all.dedup();
-        match all.as_slice() {
-            [] => Ok(1),
-            [one] => Ok(*one),
-            [first, second, ..] => Err(DecodeError::Orientation(*first, *second)),
+        let elsewhere = self.xmp.iter().map(meant).find(|&o| o != applied);
+        if let Some(other) = elsewhere {
+            self.cautions
+                .push(Caution::OrientationConflict { applied, other });
         }
+        Ok(applied)
     }
+}
+
+/// The orientation that a value stands for.
+pub(super) fn meant(value: &u16) -> u8 {
+    let value = u8::try_from(*value).unwrap_or(1);
+    if (1..=8).contains(&value) { value } else { 1 }
 }
 
 /// Turns the pixels upright.

@@ -3,7 +3,9 @@
 use image::{DynamicImage, ImageBuffer};
 use png::{BitDepth, ColorType, Transformations};
 
-use super::{DecodeError, MAX_ICC, Options, Stored, colour, orientation::Gathered, raw_profile};
+use super::{
+    DecodeError, MAX_ICC, Options, Stored, colour, fault, orientation::Gathered, raw_profile,
+};
 
 const SIGNATURE: usize = 8;
 
@@ -15,11 +17,37 @@ pub(super) struct Chunks {
     pub(super) animated: bool,
     /// Its colours are said by numbers, whatever a profile says.
     numbered: bool,
+    /// A profile came.
+    profiled: bool,
+    /// It says that its colours are sRGB.
+    srgb: bool,
+    /// What `gAMA` and `cHRM` hold.
+    gamma: Option<Vec<u8>>,
+    primaries: Option<Vec<u8>>,
+}
+
+impl Chunks {
+    /// Turns `gAMA` and `cHRM` into a profile where nothing else says what the colours are.
+    fn simple_colours(&mut self, grey: bool) {
+        if self.srgb || self.numbered || self.gathered.icc.is_some() {
+            return;
+        }
+        let words = |body: &Option<Vec<u8>>| -> Vec<f64> {
+            let words = body.as_deref().unwrap_or_default().chunks_exact(4);
+            let words = words.map(|b| u32::from_be_bytes([b[0], b[1], b[2], b[3]]));
+            words.map(|w| f64::from(w) / 100_000.0).collect()
+        };
+        let gamma = words(&self.gamma).first().copied();
+        let primaries = <[f64; 8]>::try_from(words(&self.primaries)).ok();
+        if let Some(profile) = colour::simple(gamma, primaries, grey) {
+            self.gathered.drop("colours as numbers", 0);
+            self.gathered.icc = Some(profile);
+        }
+    }
 }
 
 pub(super) fn decode(bytes: &[u8], options: &Options) -> Result<Stored, DecodeError> {
-    let (width, height, bytes_a_pixel) =
-        size(bytes).ok_or_else(|| DecodeError::Damaged("its header is broken".into()))?;
+    let (width, height, bytes_a_pixel) = size(bytes).ok_or_else(|| headless(bytes))?;
     options.allow(width, height, u64::from(bytes_a_pixel))?;
     let Chunks {
         mut gathered,
@@ -50,6 +78,25 @@ pub(super) fn decode(bytes: &[u8], options: &Options) -> Result<Stored, DecodeEr
     })
 }
 
+/// Why a file does not begin with a header: Xcode writes pictures for apps in a form of its own.
+pub(super) fn headless(bytes: &[u8]) -> DecodeError {
+    match chunks(bytes).next() {
+        Some((kind, _)) if &kind == b"CgBI" => {
+            DecodeError::Unsupported("an iPhone-optimised PNG (CgBI)".into())
+        }
+        _ => DecodeError::Damaged("its header is broken".into()),
+    }
+}
+
+/// What the decoder found wrong.
+pub(super) fn said(error: &png::DecodingError) -> &'static str {
+    match error {
+        png::DecodingError::IoError(e) => fault(Some(e)),
+        png::DecodingError::LimitsExceeded => "it is larger than can be read",
+        _ => fault(None),
+    }
+}
+
 /// Width, height and bytes a pixel once decoded, from the header alone.
 pub(super) fn size(bytes: &[u8]) -> Option<(u32, u32, u8)> {
     let header = bytes.get(SIGNATURE..SIGNATURE + 8 + 13)?;
@@ -68,7 +115,7 @@ pub(super) fn size(bytes: &[u8]) -> Option<(u32, u32, u8)> {
 }
 
 fn pixels(bytes: &[u8], options: &Options) -> Result<(DynamicImage, Option<String>), DecodeError> {
-    let damaged = |e: png::DecodingError| DecodeError::Damaged(format!("the decoder says: {e}"));
+    let damaged = |e: png::DecodingError| DecodeError::Damaged(said(&e).into());
     let limits = png::Limits {
         bytes: usize::try_from(options.max_memory).unwrap_or(usize::MAX),
     };
@@ -87,10 +134,8 @@ fn pixels(bytes: &[u8], options: &Options) -> Result<(DynamicImage, Option<Strin
     let (colour, depth) = reader.output_color_type();
     let (width, height) = (reader.info().width, reader.info().height);
     let mut data = vec![0u8; size];
-    let fault = reader
-        .next_frame(&mut data)
-        .err()
-        .map(|e| format!("the decoder says: {e}"));
+    let failed = reader.next_frame(&mut data).err();
+    let fault = failed.map(|e| said(&e).to_owned());
     let pixels = built(colour, depth, (width, height), data)
         .ok_or_else(|| DecodeError::Damaged("the decoder gave an unknown kind of pixels".into()))?;
     Ok((pixels, fault))
@@ -185,6 +230,10 @@ pub(super) fn walk(bytes: &[u8], options: &Options) -> Result<Chunks, DecodeErro
         damage: None,
         animated: false,
         numbered: false,
+        profiled: false,
+        srgb: false,
+        gamma: None,
+        primaries: None,
     };
     let mut at = SIGNATURE;
     let mut frames = 0;
@@ -216,14 +265,20 @@ pub(super) fn walk(bytes: &[u8], options: &Options) -> Result<Chunks, DecodeErro
                     || frames > 1
                     || &kind == b"acTL" && body.get(..4).is_none_or(|n| n != [0, 0, 0, 1]);
             }
-            b"IHDR" | b"PLTE" | b"IDAT" | b"tRNS" | b"gAMA" | b"cHRM" | b"sRGB" | b"sBIT" => {}
+            b"sRGB" => chunks.srgb = true,
+            b"gAMA" if chunks.gamma.is_none() => chunks.gamma = Some(body.to_vec()),
+            b"cHRM" if chunks.primaries.is_none() => chunks.primaries = Some(body.to_vec()),
+            b"IHDR" | b"PLTE" | b"IDAT" | b"tRNS" | b"gAMA" | b"cHRM" | b"sBIT" => {}
             _ => {
                 chunks.gathered.bytes += length as u64;
                 options.allow_metadata(chunks.gathered.bytes)?;
                 ancillary(&mut chunks, &kind, body)?;
+                options.allow_metadata(chunks.gathered.bytes)?;
             }
         }
     }
+    // Grey has no colours that primaries could change.
+    chunks.simple_colours(bytes.get(25).is_some_and(|c| c & 2 == 0));
     let tail = bytes.len() - at;
     if tail > 0 {
         chunks.gathered.drop("bytes behind the end", tail as u64);
@@ -253,8 +308,11 @@ fn ancillary(chunks: &mut Chunks, kind: &[u8; 4], body: &[u8]) -> Result<(), Dec
                 colour::numbered(u32::from(primaries), u32::from(transfer)).map_err(rare)?;
             chunks.numbered = true;
         }
+        // One is all that a file may have.
+        b"iCCP" if chunks.profiled => gathered.drop("colour profile", whole),
         b"iCCP" => {
             gathered.drop("colour profile", whole);
+            chunks.profiled = true;
             // Name, 0, method 0, zlib stream.
             let profile = body
                 .iter()

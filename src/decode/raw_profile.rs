@@ -24,8 +24,8 @@ pub(super) fn text(gathered: &mut Gathered, kind: &[u8; 4], body: &[u8], whole: 
     let text = match kind {
         b"tEXt" => Some(rest.to_vec()),
         // The method, and a zlib stream.
-        b"zTXt" => rest.get(1..).and_then(inflated),
-        _ => international(rest),
+        b"zTXt" => rest.get(1..).and_then(|stream| inflated(gathered, stream)),
+        _ => international(gathered, rest),
     };
     let text = text.unwrap_or_default();
     match raw {
@@ -34,18 +34,22 @@ pub(super) fn text(gathered: &mut Gathered, kind: &[u8; 4], body: &[u8], whole: 
     }
 }
 
-fn inflated(stream: &[u8]) -> Option<Vec<u8>> {
-    decompress_to_vec_zlib_with_limit(stream, MOST).ok()
+/// A text as it was, which counts as metadata: a short chunk can hold a long one.
+fn inflated(gathered: &mut Gathered, stream: &[u8]) -> Option<Vec<u8>> {
+    let inflated = decompress_to_vec_zlib_with_limit(stream, MOST);
+    let text = inflated.as_ref().unwrap_or_else(|e| &e.output);
+    gathered.bytes += text.len() as u64;
+    inflated.ok()
 }
 
 /// Of an `iTXt` chunk, behind its keyword: whether it is compressed, how, a language, the keyword in it, the text.
-fn international(rest: &[u8]) -> Option<Vec<u8>> {
+fn international(gathered: &mut Gathered, rest: &[u8]) -> Option<Vec<u8>> {
     let (&[compressed, _], rest) = rest.split_first_chunk()?;
     let text = rest.splitn(3, |&b| b == 0).nth(2)?;
     if compressed == 0 {
         Some(text.to_vec())
     } else {
-        inflated(text)
+        inflated(gathered, text)
     }
 }
 

@@ -37,7 +37,7 @@ impl Kind {
 const SPECIFIC: usize = 10;
 
 /// ISO base media files by their brands; anything else with `ftyp` is some video.
-const BRANDS: [(&[u8], &str); 16] = [
+const BRANDS: [(&[u8], &str); 26] = [
     (b"avif", "AVIF picture"),
     (b"avis", "AVIF animation"),
     (b"heic", "HEIC picture"),
@@ -50,6 +50,17 @@ const BRANDS: [(&[u8], &str); 16] = [
     (b"hevs", "HEIC animation"),
     (b"mif1", "HEIF picture"),
     (b"msf1", "HEIF animation"),
+    // Pictures coded in other ways than those above.
+    (b"jpeg", "HEIF picture"),
+    (b"jpgs", "HEIF animation"),
+    (b"avci", "HEIF picture"),
+    (b"avcs", "HEIF animation"),
+    (b"j2ki", "HEIF picture"),
+    (b"j2is", "HEIF animation"),
+    (b"vvic", "HEIF picture"),
+    (b"vvis", "HEIF animation"),
+    (b"mif2", "HEIF picture"),
+    (b"unif", "HEIF picture"),
     (b"crx ", "Canon raw picture (CR3)"),
     (b"qt  ", "QuickTime video (MOV)"),
     (b"3gp", "3GP video"),
@@ -231,11 +242,22 @@ fn iso_media(head: &[u8]) -> Option<&'static str> {
                         .find(|(b, _)| brands.starts_with(b))
                         .map(|b| b.1)
                 })
-                .unwrap_or("MP4 video"),
+                .unwrap_or_else(|| other_media(brands)),
         );
     }
     // QuickTime files without ftyp.
     matches!(kind, b"moov" | b"mdat" | b"wide" | b"pnot").then_some("QuickTime video (MOV)")
+}
+
+/// What a file is whose major brand says nothing.
+fn other_media(brands: &[u8]) -> &'static str {
+    let has = |brand: &[u8]| brands.chunks(4).any(|b| b.starts_with(brand));
+    let picture = has(b"mif1") || has(b"mif2");
+    if picture && !has(b"iso") && !has(b"mp4") && !has(b"qt") {
+        "HEIF picture"
+    } else {
+        "MP4 video"
+    }
 }
 
 fn transport_stream(head: &[u8]) -> Option<&'static str> {

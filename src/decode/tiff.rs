@@ -4,7 +4,10 @@
 //! page (reduced copies, masks, pictures below a page) is dropped and named. Raw
 //! pictures of cameras dress as TIFF: they are told apart and refused by name.
 
+mod fax;
 mod pixels;
+mod source;
+mod ycc;
 
 use super::{
     DecodeError, Options, Stored,
@@ -27,17 +30,30 @@ mod tag {
     pub const BITS: u16 = 258;
     pub const COMPRESSION: u16 = 259;
     pub const PHOTOMETRIC: u16 = 262;
+    pub const FILL_ORDER: u16 = 266;
     pub const MAKE: u16 = 271;
     pub const STRIP_OFFSETS: u16 = 273;
     pub const ORIENTATION: u16 = 274;
     pub const SAMPLES: u16 = 277;
+    pub const ROWS_PER_STRIP: u16 = 278;
     pub const STRIP_LENGTHS: u16 = 279;
+    pub const PLANAR: u16 = 284;
+    pub const T4_OPTIONS: u16 = 292;
+    pub const PREDICTOR: u16 = 317;
     pub const COLOUR_MAP: u16 = 320;
+    pub const TILE_WIDTH: u16 = 322;
+    pub const TILE_HEIGHT: u16 = 323;
     pub const TILE_OFFSETS: u16 = 324;
     pub const TILE_LENGTHS: u16 = 325;
     pub const SUB_DIRECTORIES: u16 = 330;
+    pub const INK_SET: u16 = 332;
+    pub const DOT_RANGE: u16 = 336;
     pub const EXTRA_SAMPLES: u16 = 338;
+    pub const SAMPLE_FORMAT: u16 = 339;
     pub const JPEG_TABLES: u16 = 347;
+    pub const COEFFICIENTS: u16 = 529;
+    pub const SUBSAMPLING: u16 = 530;
+    pub const REFERENCE: u16 = 532;
     pub const XMP: u16 = 700;
     pub const IPTC: u16 = 33723;
     pub const PHOTOSHOP: u16 = 34377;
@@ -52,8 +68,10 @@ mod tag {
 /// Photometric interpretations.
 mod is {
     pub const WHITE_IS_ZERO: u32 = 0;
-    pub const BLACK_IS_ZERO: u16 = 1;
+    pub const BLACK_IS_ZERO: u32 = 1;
     pub const PALETTE: u32 = 3;
+    pub const CMYK: u32 = 5;
+    pub const YCC: u32 = 6;
     pub const CFA: u32 = 32803;
     pub const LINEAR_RAW: u32 = 34892;
 }
@@ -61,8 +79,19 @@ mod is {
 /// Compressions that only raw pictures use: Nikon, Sony, Pentax, Samsung.
 const RAW_COMPRESSIONS: [u32; 5] = [34713, 32767, 65535, 32770, 65000];
 
-/// The compression whose strips are JPEGs of their own.
-const JPEG: u32 = 7;
+/// Compressions that are told apart here.
+mod compression {
+    pub const NONE: u32 = 1;
+    pub const HUFFMAN: u32 = 2;
+    pub const GROUP_3: u32 = 3;
+    /// Each strip is a JPEG of its own.
+    pub const JPEG: u32 = 7;
+}
+
+/// A TIFF that holds `what`, which is not read.
+fn rare(what: &str) -> DecodeError {
+    DecodeError::Unsupported(format!("a TIFF of a rare kind ({what})"))
+}
 
 /// One directory of the file.
 struct Directory<'a> {
@@ -145,10 +174,14 @@ pub(super) fn decode(bytes: &[u8], options: &Options) -> Result<Vec<Stored>, Dec
         let limit = options.max_memory;
         return Err(DecodeError::TooLarge { needs, limit });
     }
-    let mut stored = pages
-        .iter()
-        .map(|&i| decode_page(bytes, i, &directories[i], options))
-        .collect::<Result<Vec<_>, _>>()?;
+    let mut stored = Vec::with_capacity(pages.len());
+    let mut metadata = 0u64;
+    for &i in &pages {
+        let page = decode_page(bytes, &directories[i], options)?;
+        metadata += page.gathered.bytes;
+        options.allow_metadata(metadata)?;
+        stored.push(page);
+    }
     for (i, directory) in directories.iter().enumerate() {
         if let (Some(what), false, Some(first)) =
             (directory.beside(), pages.contains(&i), stored.first_mut())
@@ -161,7 +194,6 @@ pub(super) fn decode(bytes: &[u8], options: &Options) -> Result<Vec<Stored>, Dec
 
 fn decode_page(
     bytes: &[u8],
-    index: usize,
     page: &Directory<'_>,
     options: &Options,
 ) -> Result<Stored, DecodeError> {
@@ -169,14 +201,14 @@ fn decode_page(
         .size()
         .ok_or_else(|| DecodeError::Damaged("its header is broken".into()))?;
     let mut damage = cut_off(bytes, page);
-    if damage.is_none() && page.number(tag::COMPRESSION) == Some(JPEG) {
+    if damage.is_none() && page.number(tag::COMPRESSION) == Some(compression::JPEG) {
         damage = coded(bytes, page)?;
     }
     if let (Some(what), false) = (&damage, options.allow_damaged) {
         return Err(DecodeError::Damaged(what.clone()));
     }
     let mut gathered = gather(bytes, page, options)?;
-    let (samples, fault) = samples(bytes, index, page, options)?;
+    let (samples, fault) = samples(bytes, page, options)?;
     let pixels = picture(page, size, samples, &mut gathered)?;
     Ok(Stored {
         pixels,
@@ -231,6 +263,9 @@ fn directories<'a>(reader: &'a Reader<'a>) -> Result<Vec<Directory<'a>>, DecodeE
         let Some((entries, next)) = reader.directory(at) else {
             break;
         };
+        if !reader.is_whole(at) {
+            return Err(DecodeError::Damaged("its directory is cut off".into()));
+        }
         all.push(Directory { reader, entries });
         at = next;
     }
@@ -356,6 +391,7 @@ fn gather(bytes: &[u8], page: &Directory<'_>, options: &Options) -> Result<Gathe
     }
     // Offsets of strips grow with the picture and are no metadata.
     let own = page.numbers(tag::STRIP_OFFSETS, usize::MAX).len() as u64 * 8;
-    options.allow_metadata(gathered.bytes.saturating_sub(own))?;
+    gathered.bytes = gathered.bytes.saturating_sub(own);
+    options.allow_metadata(gathered.bytes)?;
     Ok(gathered)
 }

@@ -3,7 +3,7 @@
 use std::{io::Cursor, ops::Range};
 
 use image::{DynamicImage, RgbImage, RgbaImage};
-use image_webp::WebPDecoder;
+use image_webp::{DecodingError, WebPDecoder};
 
 use super::{DecodeError, Options, Stored, gathered_profile, orientation::Gathered};
 
@@ -34,6 +34,14 @@ pub(super) fn decode(bytes: &[u8], options: &Options) -> Result<(Stored, bool), 
     Ok((stored, walked.picture.exact))
 }
 
+/// What the decoder found wrong.
+fn said(error: &DecodingError) -> &'static str {
+    match error {
+        DecodingError::IoError(e) => super::fault(Some(e)),
+        _ => super::fault(None),
+    }
+}
+
 /// Where one picture lies in a file.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Picture {
@@ -51,8 +59,7 @@ impl Picture {
         (width, height): (u32, u32),
         options: &Options,
     ) -> Result<(DynamicImage, Option<String>), DecodeError> {
-        let failed =
-            |e: image_webp::DecodingError| DecodeError::Damaged(format!("the decoder says: {e}"));
+        let failed = |e: DecodingError| DecodeError::Damaged(said(&e).into());
         // Only what makes the picture: the decoder asks for metadata that a header promises.
         let file = self.bare(bytes, (width, height));
         let mut decoder = WebPDecoder::new(Cursor::new(file)).map_err(failed)?;
@@ -71,7 +78,7 @@ impl Picture {
             if !options.allow_damaged {
                 return Err(failed(e));
             }
-            fault = Some(format!("the decoder says: {e}"));
+            fault = Some(said(&e).into());
         }
         let pixels = if decoder.has_alpha() {
             RgbaImage::from_raw(width, height, data).map(DynamicImage::ImageRgba8)

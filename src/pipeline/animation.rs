@@ -55,6 +55,7 @@ impl Shop<'_> {
         seen.size = Some(animation.size());
         seen.dropped = animation.dropped().to_vec();
         seen.damage = animation.damage().map(str::to_owned);
+        seen.cautions = animation.cautions().to_vec();
         let (film, opaque, length) = self.follow(source, &animation, progress, seen)?;
         seen.video = Some(film.facts(VideoKind::Animation, length));
         if let Task::Cover { places, .. } = &self.settings.task {

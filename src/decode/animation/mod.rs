@@ -20,6 +20,7 @@ use super::{
     orientation::Gathered, sniff,
 };
 use crate::{
+    caution::Caution,
     format::Format,
     frame::{Delay, Frame},
 };
@@ -70,7 +71,10 @@ pub struct Animation {
     lossless: bool,
     dropped: Vec<Dropped>,
     damage: Option<String>,
+    cautions: Vec<Caution>,
     webp: Vec<super::webp::Part>,
+    /// The first picture of a GIF fills the canvas, wherever it says that it lies.
+    whole: bool,
     /// Its frames are decoded there, and not here.
     elsewhere: Option<Box<dyn wire::Elsewhere>>,
 }
@@ -109,17 +113,17 @@ fn guarded<T>(run: impl FnOnce() -> Result<T, DecodeError>) -> Result<T, DecodeE
 fn opened(bytes: Vec<u8>, options: &Options) -> Result<Animation, DecodeError> {
     let broken = || DecodeError::Damaged("its header is broken".into());
     let mut gathered: Gathered;
-    let (mut depth, mut lossless, mut parts) = (8, true, Vec::new());
+    let (mut depth, mut lossless, mut parts, mut whole) = (8, true, Vec::new(), false);
     let (format, size, count, plays, damage);
     match sniff(&bytes[..bytes.len().min(HEAD)]) {
         Kind::Photo(Format::Gif) => {
             let walked = super::gif::walk(&bytes, options)?;
             (gathered, damage) = (walked.gathered, walked.damage);
             (format, size, count) = (Format::Gif, walked.size, walked.frames as usize);
-            plays = gif::plays(&bytes);
+            (plays, whole) = (gif::plays(&bytes), walked.whole);
         }
         Kind::Photo(Format::Png) => {
-            let (w, h, _) = super::png::size(&bytes).ok_or_else(broken)?;
+            let (w, h, _) = super::png::size(&bytes).ok_or_else(|| super::png::headless(&bytes))?;
             let walked = super::png::walk(&bytes, options)?;
             (gathered, damage) = (walked.gathered, walked.damage);
             let control = super::png::control(&bytes).ok_or_else(broken)?;
@@ -136,7 +140,7 @@ fn opened(bytes: Vec<u8>, options: &Options) -> Result<Animation, DecodeError> {
         }
         _ => return Err(DecodeError::NotMedia),
     }
-    options.allow(size.0, size.1, 4 * u64::from(depth / 8))?;
+    allow(options, size, depth, count)?;
     if let (Some(what), false) = (&damage, options.allow_damaged) {
         return Err(DecodeError::Damaged(what.clone()));
     }
@@ -145,6 +149,7 @@ fn opened(bytes: Vec<u8>, options: &Options) -> Result<Animation, DecodeError> {
         orientation: gathered.decide(options.orientation)?,
         profile: gathered.icc.take(),
         dropped: gathered.dropped,
+        cautions: gathered.cautions,
         bytes,
         format,
         options: *options,
@@ -155,8 +160,38 @@ fn opened(bytes: Vec<u8>, options: &Options) -> Result<Animation, DecodeError> {
         lossless,
         damage,
         webp: parts,
+        whole,
         elsewhere: None,
     })
+}
+
+/// Canvases in memory at the same time: what is shown, and the next part.
+const CANVASES: u64 = 2;
+/// All frames together may take this many times the memory that is allowed for one.
+const FRAMES_MEMORY: u64 = 32;
+/// A frame counts as this many bytes at least: the search of a small one takes its time, too.
+const LEAST_FRAME: u64 = 1 << 20;
+
+/// Refuses an animation that would take too much memory, or too much work over all its frames.
+fn allow(
+    options: &Options,
+    (width, height): (u32, u32),
+    depth: u8,
+    count: usize,
+) -> Result<(), DecodeError> {
+    let pixel = 4 * u64::from(depth / 8);
+    options.allow(width, height, CANVASES * pixel)?;
+    let frame = u64::from(width) * u64::from(height) * pixel;
+    let needs = frame.max(LEAST_FRAME).saturating_mul(count as u64);
+    let limit = options.max_memory.saturating_mul(FRAMES_MEMORY);
+    if needs > limit {
+        return Err(DecodeError::LongAnimation {
+            frames: count,
+            needs,
+            limit,
+        });
+    }
+    Ok(())
 }
 
 impl Animation {
@@ -218,6 +253,12 @@ impl Animation {
         self.damage.as_deref()
     }
 
+    /// Reasons for a person to look at it.
+    #[must_use]
+    pub fn cautions(&self) -> &[Caution] {
+        &self.cautions
+    }
+
     /// Its frames, from the first on.
     ///
     /// # Errors
@@ -242,7 +283,12 @@ impl Animation {
     fn parts(&self) -> Result<Box<dyn Parts + '_>, DecodeError> {
         guarded(|| {
             Ok(match self.format {
-                Format::Gif => Box::new(gif::Pictures::new(&self.bytes, &self.options)?) as _,
+                Format::Gif => Box::new(gif::Pictures::new(
+                    &self.bytes,
+                    self.size,
+                    self.whole,
+                    &self.options,
+                )?) as _,
                 Format::Png => Box::new(png::Pictures::new(&self.bytes, &self.options)?) as _,
                 _ => Box::new(webp::Pictures::new(&self.bytes, &self.webp, &self.options)) as _,
             })

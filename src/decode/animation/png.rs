@@ -7,12 +7,15 @@ use image::DynamicImage;
 
 use super::{After, Part, Parts};
 use crate::{
-    decode::{DecodeError, Options, png::built},
+    decode::{
+        DecodeError, Options,
+        png::{built, said},
+    },
     frame::Delay,
 };
 
 fn failed(e: ::png::DecodingError) -> DecodeError {
-    DecodeError::Damaged(format!("the decoder says: {e}"))
+    DecodeError::Damaged(said(&e).into())
 }
 
 pub(super) struct Pictures<'a> {

@@ -7,8 +7,9 @@ use std::io::{self, Read, Write};
 
 use serde::{Deserialize, Serialize};
 
-use super::{Animation, open};
+use super::{Animation, allow, open};
 use crate::{
+    caution::Caution,
     decode::{
         DecodeError, Dropped, Options, from_upright_pixels,
         wire::{Page, read_text, write_text, wrong},
@@ -49,6 +50,7 @@ struct Head {
     lossless: bool,
     dropped: Vec<Dropped>,
     damage: Option<String>,
+    cautions: Vec<Caution>,
 }
 
 /// What comes for each frame, before its pixels, and at the end.
@@ -78,6 +80,7 @@ pub fn send(bytes: Vec<u8>, options: &Options, to: &mut dyn Write) -> io::Result
         lossless: animation.lossless,
         dropped: animation.dropped.clone(),
         damage: animation.damage.clone(),
+        cautions: animation.cautions.clone(),
     };
     write_text(to, &Ok::<_, DecodeError>(head))?;
     let mut frames = match animation.frames() {
@@ -132,7 +135,7 @@ pub fn from_elsewhere(
     {
         return Err(strange());
     }
-    options.allow(head.width, head.height, 4 * u64::from(head.depth / 8))?;
+    allow(options, (head.width, head.height), head.depth, head.count)?;
     Ok(Animation {
         bytes: Vec::new(),
         format,
@@ -146,7 +149,9 @@ pub fn from_elsewhere(
         lossless: head.lossless,
         dropped: head.dropped,
         damage: head.damage,
+        cautions: head.cautions,
         webp: Vec::new(),
+        whole: false,
         elsewhere: Some(elsewhere),
     })
 }

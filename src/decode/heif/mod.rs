@@ -2,22 +2,28 @@
 //!
 //! Only the primary picture is decoded: one coded picture or a grid of them, with its transparency;
 //! whatever else there is (thumbnails, depth and gain maps, further pictures, clips) is dropped and
-//! named. What is up is what the file's own properties say; EXIF has no say in these files.
+//! named. What is up is what the file's own properties say (`irot`, `imir`). EXIF does not count
+//! beside them, but some viewers obey it: where it disagrees with them that is noted, and where there
+//! are none a person has to decide.
 //!
 //! Boxes are read in safe Rust, and decoders of other people's code run as a process of their own,
 //! as for videos: no library that parses files of strangers comes into this one, and no build needs
 //! one. ffmpeg 5.1 reads no grids of HEIF files, but the HEVC and AV1 pictures in them.
 
 mod coded;
+mod grey;
 mod items;
 mod picture;
 
 use std::collections::HashSet;
 
-use image::DynamicImage;
+use image::{DynamicImage, GrayImage};
 
-use super::{DecodeError, MOTION, Options, Stored, bmff, gathered_profile, orientation::Gathered};
-use crate::ffmpeg::Programs;
+use super::{
+    DecodeError, MOTION, Options, Stored, bmff, gathered_profile,
+    orientation::{self, Gathered},
+};
+use crate::{caution::Caution, ffmpeg::Programs};
 use items::{File, Item, Numbers};
 
 fn broken() -> DecodeError {
@@ -31,6 +37,7 @@ fn rare(what: impl Into<String>) -> DecodeError {
 pub(super) fn decode(bytes: &[u8], options: &Options) -> Result<Stored, DecodeError> {
     let file = File::read(bytes).ok_or_else(broken)?;
     let primary = file.item(file.primary).ok_or_else(broken)?;
+    options.allow_metadata(metadata(&file))?;
     let programs = Programs::find().map_err(picture::failed)?;
     let mut gathered = Gathered::default();
     let mut used = Vec::new();
@@ -51,8 +58,10 @@ pub(super) fn decode(bytes: &[u8], options: &Options) -> Result<Stored, DecodeEr
     let pixels = turned(&file, bytes, primary, pixels, options)?;
     profile(&file, bytes, primary, &mut gathered)?;
     let used: HashSet<u32> = used.into_iter().collect();
-    name_others(&file, bytes, &used, &mut gathered);
-    options.allow_metadata(gathered.bytes)?;
+    let exif = name_others(&file, bytes, &used, &mut gathered);
+    if options.orientation.is_none() {
+        compare_orientations(&file, bytes, primary, &exif, &mut gathered)?;
+    }
     Ok(Stored {
         pixels,
         gathered,
@@ -84,6 +93,20 @@ fn alpha_of<'a>(file: &'a File, bytes: &[u8], primary: &Item) -> Option<&'a Item
     })
 }
 
+/// Bytes of all items that are EXIF or XMP; one that is named twice counts twice.
+fn metadata(file: &File) -> u64 {
+    let all = file.items.iter().filter(|i| is_exif(i) || is_xmp(i));
+    all.map(Item::length).fold(0, u64::saturating_add)
+}
+
+fn is_exif(item: &Item) -> bool {
+    &item.kind == b"Exif"
+}
+
+fn is_xmp(item: &Item) -> bool {
+    &item.kind == b"mime" && item.content.contains("rdf+xml")
+}
+
 /// Crops, turns and mirrors, in the order of the file.
 fn turned(
     file: &File,
@@ -93,27 +116,74 @@ fn turned(
     options: &Options,
 ) -> Result<DynamicImage, DecodeError> {
     for (kind, body, _) in file.properties(bytes, item) {
-        let first = body.first().copied().unwrap_or(0);
-        // What a person says counts instead of what the file says.
-        let asked = options.orientation.is_none();
-        pixels = match &kind {
-            b"clap" => cropped(body, &pixels)?,
-            // Quarters of a turn against the clock.
-            b"irot" if asked => match first & 3 {
-                1 => pixels.rotate270(),
-                2 => pixels.rotate180(),
-                3 => pixels.rotate90(),
-                _ => pixels,
-            },
-            // 0 exchanges above and below, 1 left and right, as all readers have it.
-            b"imir" if asked => match first & 1 {
-                0 => pixels.flipv(),
-                _ => pixels.fliph(),
-            },
-            _ => pixels,
-        };
+        if &kind == b"clap" {
+            pixels = cropped(body, &pixels)?;
+        } else if options.orientation.is_none() {
+            // What a person says counts instead of what the file says.
+            pixels = turned_once(&kind, body, pixels);
+        }
     }
     Ok(pixels)
+}
+
+/// Turns or mirrors as one property says.
+fn turned_once(kind: &[u8; 4], body: &[u8], pixels: DynamicImage) -> DynamicImage {
+    let first = body.first().copied().unwrap_or(0);
+    match (kind, first & 3) {
+        // Quarters of a turn against the clock.
+        (b"irot", 1) => pixels.rotate270(),
+        (b"irot", 2) => pixels.rotate180(),
+        (b"irot", 3) => pixels.rotate90(),
+        // 0 exchanges above and below, 1 left and right, as all readers have it.
+        (b"imir", 0 | 2) => pixels.flipv(),
+        (b"imir", _) => pixels.fliph(),
+        _ => pixels,
+    }
+}
+
+/// The EXIF orientation that does the same as an item's turns and mirrors; `None` where it has none.
+fn own_orientation(file: &File, bytes: &[u8], item: &Item) -> Option<u8> {
+    // Four different pixels show every turn.
+    let probe =
+        DynamicImage::ImageLuma8(GrayImage::from_fn(2, 2, |x, y| [(2 * y + x) as u8].into()));
+    let mut turns = file
+        .properties(bytes, item)
+        .filter(|p| matches!(&p.0, b"irot" | b"imir"))
+        .peekable();
+    turns.peek()?;
+    let turned = turns.fold(probe.clone(), |pixels, (kind, body, _)| {
+        turned_once(&kind, body, pixels)
+    });
+    (1..=8).find(|&o| orientation::apply(probe.clone(), o) == turned)
+}
+
+/// Notes where EXIF names another orientation than the file's own properties.
+///
+/// # Errors
+/// Where EXIF says that the picture has to be turned and no property says anything: the standard
+/// would leave it as it is, and viewers differ.
+fn compare_orientations(
+    file: &File,
+    bytes: &[u8],
+    primary: &Item,
+    exif: &[u16],
+    gathered: &mut Gathered,
+) -> Result<(), DecodeError> {
+    let own = own_orientation(file, bytes, primary);
+    let applied = own.unwrap_or(1);
+    let Some(other) = exif.iter().map(orientation::meant).find(|&o| o != applied) else {
+        return Ok(());
+    };
+    if own.is_none() {
+        return Err(DecodeError::Orientation(applied, other));
+    }
+    // Upright is also what a program writes that has turned the picture and keeps EXIF beside it.
+    if other != 1 {
+        gathered
+            .cautions
+            .push(Caution::OrientationConflict { applied, other });
+    }
+    Ok(())
 }
 
 /// The clean aperture: a rectangle about the middle (ISO/IEC 14496-12, 12.1.4).
@@ -138,13 +208,30 @@ fn cropped(property: &[u8], pixels: &DynamicImage) -> Result<DynamicImage, Decod
     read().ok_or_else(|| DecodeError::Damaged("its crop lies outside the picture".into()))
 }
 
-/// Colours, as an ICC profile or as numbers (ISO/IEC 23091-2).
+/// Colours, as an ICC profile or as numbers (ISO/IEC 23091-2). Those of a grid may be said by its
+/// tiles alone.
 fn profile(
     file: &File,
     bytes: &[u8],
-    item: &Item,
+    primary: &Item,
     gathered: &mut Gathered,
 ) -> Result<(), DecodeError> {
+    let colours = |item: &Item| {
+        let all = file.properties(bytes, item);
+        let all = all.filter(|p| &p.0 == b"colr").map(|p| p.1.to_vec());
+        all.collect::<Vec<_>>()
+    };
+    let mut item = primary;
+    if colours(primary).is_empty() && &primary.kind == b"grid" {
+        let mut tiles = primary.refers(b"dimg").iter().filter_map(|&t| file.item(t));
+        if let Some(first) = tiles.next() {
+            let same = colours(first);
+            if tiles.any(|t| colours(t) != same) {
+                return Err(rare("a grid of tiles in different colours"));
+            }
+            item = first;
+        }
+    }
     for (kind, body, _) in file.properties(bytes, item) {
         if &kind != b"colr" {
             continue;
@@ -163,8 +250,15 @@ fn profile(
     Ok(())
 }
 
-/// Names what is not in the output. `used`: items that are.
-fn name_others(file: &File, bytes: &[u8], used: &HashSet<u32>, gathered: &mut Gathered) {
+/// Names what is not in the output. `used`: items that are. Returns the orientations that EXIF gives
+/// the primary picture.
+fn name_others(
+    file: &File,
+    bytes: &[u8],
+    used: &HashSet<u32>,
+    gathered: &mut Gathered,
+) -> Vec<u16> {
+    let mut orientations = Vec::new();
     // Tiles go with the grid that is made of them.
     let tiles: HashSet<u32> = file
         .items
@@ -181,16 +275,18 @@ fn name_others(file: &File, bytes: &[u8], used: &HashSet<u32>, gathered: &mut Ga
             .fold(item.length(), u64::saturating_add);
         match &item.kind {
             b"Exif" => {
-                gathered.bytes += whole;
                 let data = file.data(bytes, item).unwrap_or_default();
                 // Four bytes say how much comes before the block itself.
                 let block = Numbers(&data)
                     .int(4)
                     .and_then(|n| data.get(4..)?.get(n as usize..));
-                gathered.told(block.unwrap_or_default(), whole);
+                let said = gathered.exif_beside(block.unwrap_or_default(), whole);
+                let of = item.refers(b"cdsc");
+                if of.is_empty() || of.contains(&file.primary) {
+                    orientations.extend(said);
+                }
             }
-            b"mime" if item.content.contains("rdf+xml") => {
-                gathered.bytes += whole;
+            _ if is_xmp(item) => {
                 let data = file.data(bytes, item).unwrap_or_default();
                 gathered.further_xmp(&data, whole);
             }
@@ -204,7 +300,8 @@ fn name_others(file: &File, bytes: &[u8], used: &HashSet<u32>, gathered: &mut Ga
             b"free" | b"skip" | b"wide" => gathered.drop("filling", whole),
             b"mpvd" => {
                 gathered.drop(MOTION, part.body.len() as u64);
-                if bmff::file(bytes, part.body.start).is_some() {
+                let first = bmff::parts(bytes, part.body.clone()).next();
+                if first.is_some_and(|p| &p.kind == b"ftyp") {
                     gathered.clip(part.body.clone());
                 }
             }
@@ -217,6 +314,7 @@ fn name_others(file: &File, bytes: &[u8], used: &HashSet<u32>, gathered: &mut Ga
     if tail > 0 {
         gathered.drop("bytes behind the end", tail as u64);
     }
+    orientations
 }
 
 fn picture_kind(file: &File, bytes: &[u8], item: &Item) -> &'static str {

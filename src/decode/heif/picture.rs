@@ -8,6 +8,7 @@ use super::{
     super::{DecodeError, Options, pixels_from},
     broken,
     coded::{self, Codec, Config},
+    grey,
     items::{File, Item, Numbers},
     rare,
 };
@@ -24,6 +25,23 @@ const KNOWN: [&[u8; 4]; 17] = [
     b"ispe", b"pixi", b"pasp", b"colr", b"hvcC", b"av1C", b"clap", b"irot", b"imir", b"auxC",
     b"clli", b"mdcv", b"rloc", b"lsel", b"a1op", b"a1lx", b"amve",
 ];
+
+/// What an item is that is not decoded.
+fn kind_name(kind: &[u8; 4]) -> String {
+    match kind {
+        b"jpeg" => "coded as JPEG".into(),
+        b"avc1" | b"avc3" => "coded as H.264".into(),
+        b"vvc1" | b"vvi1" => "coded as H.266".into(),
+        b"evc1" => "coded as EVC".into(),
+        b"j2k1" => "coded as JPEG 2000".into(),
+        b"jxl1" | b"jxlc" => "coded as JPEG XL".into(),
+        b"unci" => "not compressed".into(),
+        b"iden" => "derived from another picture".into(),
+        b"iovl" => "laid over each other".into(),
+        b"tmap" => "with a tone map".into(),
+        other => format!("of kind {}", other.escape_ascii()),
+    }
+}
 
 pub(super) fn failed(error: StreamError) -> DecodeError {
     match error {
@@ -55,6 +73,9 @@ struct Wanted {
     /// Matrix and range that the file gives, instead of those in the coded pictures.
     matrix: Option<&'static str>,
     full: Option<bool>,
+    /// It is coded without colours. ffmpeg takes all grey for full range: the samples come as they
+    /// are coded, with what the coded picture says of their range, and are spread here.
+    native: bool,
 }
 
 impl Reader<'_> {
@@ -83,6 +104,9 @@ impl Reader<'_> {
         used: &mut Vec<u32>,
     ) -> Result<DynamicImage, DecodeError> {
         used.push(item.id);
+        if !matches!(&item.kind, b"grid" | b"hvc1" | b"hev1" | b"av01") {
+            return Err(rare(kind_name(&item.kind)));
+        }
         self.known(item)?;
         let size = self.file.size(self.bytes, item).ok_or_else(broken)?;
         if size.0 > MOST_SIDE || size.1 > MOST_SIDE {
@@ -90,14 +114,11 @@ impl Reader<'_> {
         }
         let a_pixel = if grey { 1 } else { 3 };
         self.options.allow(size.0, size.1, a_pixel)?;
-        match &item.kind {
-            b"grid" => self.grid(item, grey, used),
-            b"hvc1" | b"hev1" | b"av01" => {
-                let one = self.decoded(&[item], grey, self.colours(item)?)?;
-                pixels_from(one.size.0, one.size.1, one.color, one.data)
-            }
-            other => Err(rare(format!("{}", other.escape_ascii()))),
+        if &item.kind == b"grid" {
+            return self.grid(item, grey, used);
         }
+        let one = self.decoded(&[item], grey, self.colours(item)?)?;
+        pixels_from(one.size.0, one.size.1, one.color, one.data)
     }
 
     fn known(&self, item: &Item) -> Result<(), DecodeError> {
@@ -143,7 +164,7 @@ impl Reader<'_> {
         match &item.kind {
             b"hvc1" | b"hev1" => Config::hevc(property(b"hvcC")?),
             b"av01" => Config::av1(property(b"av1C")?),
-            other => Err(rare(format!("{}", other.escape_ascii()))),
+            other => Err(rare(kind_name(other))),
         }
     }
 
@@ -171,6 +192,13 @@ impl Reader<'_> {
                 )
             })?;
             own.append(&data, &mut stream)?;
+            // Tiles may share their data, and each brings the set-up of its codec.
+            if stream.len() as u64 > self.options.max_memory {
+                return Err(DecodeError::TooLarge {
+                    needs: stream.len() as u64,
+                    limit: self.options.max_memory,
+                });
+            }
         }
         let color = match (grey || config.grey, config.deep) {
             (true, false) => ColorType::L8,
@@ -183,6 +211,7 @@ impl Reader<'_> {
             color,
             matrix,
             full,
+            native: config.grey,
         };
         self.run(config.codec, stream, items.len(), &wanted)
     }
@@ -204,21 +233,32 @@ impl Reader<'_> {
             });
         }
         let filters = wanted.filters();
+        let muxer: &[&str] = if wanted.native {
+            // Deep grey stands behind the standard of this muxer.
+            &["-strict", "-1", "-f", "yuv4mpegpipe"]
+        } else {
+            &["-f", "rawvideo"]
+        };
         let mut input = vec!["-f", coded::demuxer(codec)];
         if !self.options.allow_damaged {
             input.splice(0..0, ["-xerror", "-err_detect", "explode"]);
         }
         let (running, mut pipe) = self
             .programs
-            .through(&input, stream, &["-vf", &filters, "-f", "rawvideo"])
+            .through(&input, stream, &[&["-vf", &filters][..], muxer].concat())
             .map_err(failed)?;
+        let heads = if wanted.native { grey::heads(count) } else { 0 };
         let mut data = Vec::with_capacity(usize::try_from(all).map_err(|_| broken())?);
         (&mut pipe)
-            .take(all + 1)
+            .take(all + heads + 1)
             .read_to_end(&mut data)
             .map_err(|e| failed(StreamError::Pipe(e.to_string())))?;
         drop(pipe);
         running.finish("can't be decoded").map_err(failed)?;
+        if wanted.native {
+            let deep = wanted.color == ColorType::L16;
+            data = grey::spread(&data, one as usize, deep, wanted.full).ok_or_else(broken)?;
+        }
         if data.len() as u64 != all {
             return Err(DecodeError::Damaged(
                 "its coded pictures are not as many or as large as it says".into(),
@@ -295,6 +335,13 @@ impl Wanted {
     fn filters(&self) -> String {
         let (w, h) = self.size;
         let same = format!("crop=w='if(eq(iw,{w})*eq(ih,{h}),iw,-1)':h=ih:x=0:y=0:exact=1");
+        if self.native {
+            let format = match self.color {
+                ColorType::L16 => "gray10le|gray12le",
+                _ => "gray",
+            };
+            return format!("{same},format={format}");
+        }
         let mut scale =
             String::from("scale=flags=bicubic+accurate_rnd+full_chroma_int+full_chroma_inp");
         if let Some(matrix) = self.matrix {

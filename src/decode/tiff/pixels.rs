@@ -1,58 +1,43 @@
 //! The samples of a page of TIFF, as they come from its strips → a picture.
 
-use std::io::Cursor;
-
 use ::tiff::{
-    ColorType, TiffError,
+    ColorType, TiffError, TiffFormatError, TiffUnsupportedError,
     decoder::{Decoder, DecodingResult, Limits},
 };
 use image::{ColorType as Kind, DynamicImage};
 
-use super::{Directory, is, tag};
-use crate::decode::{DecodeError, Options, colour, orientation::Gathered, pixels_from};
+use super::{
+    Directory, is, rare,
+    source::{Source, Subsampling},
+    tag,
+    ycc::Rule,
+};
+use crate::decode::{DecodeError, Options, colour, fault, orientation::Gathered, pixels_from};
 
 /// Samples as stored, planes behind each other, and what went wrong with them.
 pub(super) struct Samples {
     values: DecodingResult,
     color: ColorType,
     planes: usize,
+    /// Blocks of subsampled YCbCr, not pixels.
+    packed: Option<Subsampling>,
 }
 
 pub(super) fn samples(
     bytes: &[u8],
-    index: usize,
     page: &Directory<'_>,
     options: &Options,
 ) -> Result<(Samples, Option<String>), DecodeError> {
-    let failed = |e: TiffError| match e {
-        TiffError::UnsupportedError(what) => {
-            DecodeError::Unsupported(format!("a TIFF of a rare kind ({what})"))
-        }
-        other => DecodeError::Damaged(format!("the decoder says: {other}")),
-    };
-    // The decoder knows no palettes; the indices are read as grey.
-    let palette = page.number(tag::PHOTOMETRIC) == Some(is::PALETTE);
-    let patched = palette
-        .then(|| page.entry(tag::PHOTOMETRIC))
-        .flatten()
-        .map(|entry| {
-            let mut copy = bytes.to_vec();
-            let one = if copy[0] == b'I' {
-                is::BLACK_IS_ZERO.to_le_bytes()
-            } else {
-                is::BLACK_IS_ZERO.to_be_bytes()
-            };
-            copy[entry + 8..entry + 10].copy_from_slice(&one);
-            copy
-        });
+    let failed = |e| failed(e, page);
+    refuse_rare_inks(page)?;
+    let source = Source::new(bytes, page, options)?;
+    let packed = source.packed;
     let limit = usize::try_from(options.max_memory).unwrap_or(usize::MAX);
     let mut limits = Limits::default();
     limits.decoding_buffer_size = limit;
     limits.intermediate_buffer_size = limit;
     limits.ifd_value_size = 16 << 20;
-    let source = Cursor::new(patched.as_deref().unwrap_or(bytes));
     let mut decoder = Decoder::new(source).map_err(failed)?.with_limits(limits);
-    decoder.seek_to_image(index).map_err(failed)?;
     let color = decoder.colortype().map_err(failed)?;
     let layout = decoder.image_buffer_layout().map_err(failed)?;
     if layout.complete_len as u64 > options.max_memory {
@@ -62,10 +47,10 @@ pub(super) fn samples(
         });
     }
     let mut values = DecodingResult::U8(Vec::new());
-    let fault = match decoder.read_image_to_buffer(&mut values) {
+    let damage = match decoder.read_image_to_buffer(&mut values) {
         Ok(_) => None,
         Err(e) if options.allow_damaged && !values.as_buffer(0).as_bytes().is_empty() => {
-            Some(format!("the decoder says: {e}"))
+            Some(said(&e).into())
         }
         Err(e) => return Err(failed(e)),
     };
@@ -73,12 +58,91 @@ pub(super) fn samples(
         values,
         color,
         planes: layout.planes.max(1),
+        packed,
     };
-    Ok((samples, fault))
+    Ok((samples, damage))
 }
 
-fn rare(what: &str) -> DecodeError {
-    DecodeError::Unsupported(format!("a TIFF of a rare kind ({what})"))
+/// Inks are taken for cyan, magenta, yellow and black, from none to full.
+fn refuse_rare_inks(page: &Directory<'_>) -> Result<(), DecodeError> {
+    if page.number(tag::PHOTOMETRIC) != Some(is::CMYK) {
+        return Ok(());
+    }
+    if page.number(tag::INK_SET).is_some_and(|set| set != 1) {
+        return Err(rare("inks other than cyan, magenta, yellow and black"));
+    }
+    // Many programs write the range of 8 bits whatever the depth is.
+    match page.numbers(tag::DOT_RANGE, 2).as_slice() {
+        &[none, full] if none != 0 || full < 255 => Err(rare("inks of a narrow range")),
+        _ => Ok(()),
+    }
+}
+
+/// What the decoder found wrong.
+fn said(error: &TiffError) -> &'static str {
+    match error {
+        TiffError::IoError(e) => fault(Some(e)),
+        TiffError::FormatError(TiffFormatError::CompressedDataCorrupt(_)) => fault(None),
+        TiffError::LimitsExceeded | TiffError::IntSizeError => "it is larger than can be read",
+        _ => "its directory makes no sense",
+    }
+}
+
+fn failed(error: TiffError, page: &Directory<'_>) -> DecodeError {
+    let TiffError::UnsupportedError(why) = error else {
+        return DecodeError::Damaged(said(&error).into());
+    };
+    let number = |tag, default| page.number(tag).unwrap_or(default);
+    rare(&match why {
+        TiffUnsupportedError::UnsupportedCompressionMethod(_)
+        | TiffUnsupportedError::UnknownCompressionMethod => {
+            compression_name(number(tag::COMPRESSION, 1))
+        }
+        TiffUnsupportedError::HorizontalPredictor(_)
+        | TiffUnsupportedError::FloatingPointPredictor(_) => {
+            format!("predictor {}", number(tag::PREDICTOR, 1))
+        }
+        TiffUnsupportedError::MisalignedTileBoundaries => "tiles that end inside a byte".into(),
+        TiffUnsupportedError::InconsistentBitsPerSample(_) => "samples of different sizes".into(),
+        TiffUnsupportedError::UnsupportedSampleFormat(_) => "samples of different formats".into(),
+        _ => format!(
+            "{} in {} × {} bits",
+            colours_name(page.number(tag::PHOTOMETRIC)),
+            number(tag::SAMPLES, 1),
+            number(tag::BITS, 1)
+        ),
+    })
+}
+
+fn compression_name(compression: u32) -> String {
+    match compression {
+        6 => "old-style JPEG compression".into(),
+        34712 | 33003..=33005 => "JPEG 2000 compression".into(),
+        34661 => "JBIG compression".into(),
+        34676 | 34677 => "SGI LogLuv compression".into(),
+        34887 => "LERC compression".into(),
+        34925 => "LZMA compression".into(),
+        34926 | 50000 => "Zstandard compression".into(),
+        34927 | 50001 => "WebP compression".into(),
+        34892 => "lossy JPEG compression of DNG".into(),
+        50002 | 52546 => "JPEG XL compression".into(),
+        other => format!("compression {other}"),
+    }
+}
+
+fn colours_name(photometric: Option<u32>) -> String {
+    match photometric {
+        None => "colours that it does not name".into(),
+        Some(0 | 1) => "grey".into(),
+        Some(2) => "RGB".into(),
+        Some(3) => "a palette".into(),
+        Some(4) => "a mask".into(),
+        Some(5) => "inks".into(),
+        Some(6) => "YCbCr".into(),
+        Some(8..=10) => "Lab colours".into(),
+        Some(32844 | 32845) => "LogLuv colours".into(),
+        Some(other) => format!("colours of kind {other}"),
+    }
 }
 
 pub(super) fn picture(
@@ -87,47 +151,29 @@ pub(super) fn picture(
     samples: Samples,
     gathered: &mut Gathered,
 ) -> Result<DynamicImage, DecodeError> {
-    let (bits, channels) = match samples.color {
-        ColorType::Multiband {
-            bit_depth,
-            num_samples,
-        } => (bit_depth, usize::from(num_samples)),
-        other => (other.bit_depth(), usize::from(other.num_samples())),
-    };
-    let pixels = width as usize * height as usize;
-    let values = match samples.values {
-        DecodingResult::U16(values) => Depth::Sixteen(values),
-        DecodingResult::U8(values) if bits == 8 => Depth::Eight(values),
-        DecodingResult::U8(values) if matches!(bits, 1 | 2 | 4) => {
-            let scale = page.number(tag::PHOTOMETRIC) != Some(is::PALETTE);
-            let row = width as usize * if samples.planes > 1 { 1 } else { channels };
-            Depth::Eight(unpacked(&values, bits, row, scale))
-        }
-        _ => return Err(rare("samples that are no whole numbers of 1 to 16 bits")),
-    };
-    let values = if samples.planes > 1 {
-        values.interleaved(pixels)
-    } else {
-        values
-    };
-    if values.len() != pixels * channels {
-        return Err(DecodeError::Damaged(
-            "the decoder gave another number of samples than the header promises".into(),
-        ));
+    if let Some(blocks) = samples.packed {
+        let DecodingResult::U8(values) = samples.values else {
+            return Err(rare("deep YCbCr"));
+        };
+        let rule = Rule::of(page)?;
+        return Depth::Eight(rule.unpacked(&values, (width, height), blocks)?)
+            .built(width, height, 3);
     }
+    let color = samples.color;
+    let values = interleaved(page, (width, height), samples)?;
     let extra = page.numbers(tag::EXTRA_SAMPLES, 8);
     let alpha = match extra.first() {
         Some(1) => Alpha::Premultiplied,
         Some(2) => Alpha::Plain,
         // Undefined fourth samples of RGB are taken for alpha by all viewers.
-        _ if matches!(samples.color, ColorType::RGBA(_)) => Alpha::Plain,
+        _ if matches!(color, ColorType::RGBA(_)) => Alpha::Plain,
         _ => Alpha::None,
     };
-    match samples.color {
+    match color {
         ColorType::Gray(_) if page.number(tag::PHOTOMETRIC) == Some(is::PALETTE) => coloured(
             &values,
             &page.numbers(tag::COLOUR_MAP, 3 << 16),
-            bits,
+            color.bit_depth(),
             (width, height),
         ),
         ColorType::Gray(_) => values.built(width, height, 1),
@@ -149,7 +195,8 @@ pub(super) fn picture(
             let Depth::Eight(mut values) = values else {
                 return Err(rare("deep YCbCr"));
             };
-            values.chunks_exact_mut(3).for_each(from_ycc);
+            let rule = Rule::of(page)?;
+            values.chunks_exact_mut(3).for_each(|p| rule.convert(p));
             Depth::Eight(values).built(width, height, 3)
         }
         ColorType::CMYK(_) => {
@@ -157,8 +204,72 @@ pub(super) fn picture(
             let (rgb, _) = colour::cmyk_to_rgb(&values.eight(), icc.as_deref());
             Depth::Eight(rgb).built(width, height, 3)
         }
-        other => Err(rare(&format!("{other:?}"))),
+        ColorType::CMYKA(_) => {
+            // A fifth ink, where nothing calls it alpha.
+            if alpha == Alpha::None {
+                return Err(rare("more than four inks"));
+            }
+            let mut values = values;
+            values.unmultiply(5, alpha);
+            let icc = gathered.icc.take();
+            Depth::Eight(inks_and_alpha(&values.eight(), icc.as_deref())).built(width, height, 4)
+        }
+        _ => Err(rare(&colours_name(page.number(tag::PHOTOMETRIC)))),
     }
+}
+
+/// The samples of a page pixel by pixel, those of less than 8 bits as bytes.
+fn interleaved(
+    page: &Directory<'_>,
+    (width, height): (u32, u32),
+    samples: Samples,
+) -> Result<Depth, DecodeError> {
+    let (bits, channels) = match samples.color {
+        ColorType::Multiband {
+            bit_depth,
+            num_samples,
+        } => (bit_depth, usize::from(num_samples)),
+        other => (other.bit_depth(), usize::from(other.num_samples())),
+    };
+    let pixels = width as usize * height as usize;
+    let values = match samples.values {
+        DecodingResult::U16(values) => Depth::Sixteen(values),
+        DecodingResult::U8(values) if bits == 8 => Depth::Eight(values),
+        DecodingResult::U8(values) if matches!(bits, 1 | 2 | 4) => {
+            let scale = page.number(tag::PHOTOMETRIC) != Some(is::PALETTE);
+            let row = width as usize * if samples.planes > 1 { 1 } else { channels };
+            Depth::Eight(unpacked(&values, bits, row, scale))
+        }
+        _ => {
+            return Err(rare(
+                "samples that are not unsigned numbers of 1 to 16 bits",
+            ));
+        }
+    };
+    let values = if samples.planes > 1 {
+        values.interleaved(pixels)
+    } else {
+        values
+    };
+    if values.len() != pixels * channels {
+        return Err(DecodeError::Damaged(
+            "the decoder gave another number of samples than the header promises".into(),
+        ));
+    }
+    Ok(values)
+}
+
+/// Four inks and alpha a pixel → red, green, blue and alpha.
+fn inks_and_alpha(values: &[u8], icc: Option<&[u8]>) -> Vec<u8> {
+    let inks: Vec<u8> = values
+        .chunks_exact(5)
+        .flat_map(|p| &p[..4])
+        .copied()
+        .collect();
+    let (rgb, _) = colour::cmyk_to_rgb(&inks, icc);
+    let alphas = values.iter().skip(4).step_by(5);
+    let rgba = rgb.chunks_exact(3).zip(alphas);
+    rgba.flat_map(|(p, &a)| [p[0], p[1], p[2], a]).collect()
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -308,18 +419,4 @@ fn coloured(
         Depth::Sixteen(v) => v.iter().flat_map(|&i| colour(usize::from(i))).collect(),
     };
     Depth::Eight(rgb).built(width, height, 3)
-}
-
-/// BT.601 at full range, as JPEG has it; TIFF's default coefficients are the same.
-fn from_ycc(pixel: &mut [u8]) {
-    let [y, cb, cr] = [0, 1, 2].map(|i| f32::from(pixel[i]));
-    let (cb, cr) = (cb - 128.0, cr - 128.0);
-    let rgb = [
-        y + 1.402 * cr,
-        y - 0.344_136 * cb - 0.714_136 * cr,
-        y + 1.772 * cb,
-    ];
-    for (sample, value) in pixel.iter_mut().zip(rgb) {
-        *sample = (value + 0.5) as u8;
-    }
 }
