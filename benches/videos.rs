@@ -26,7 +26,7 @@ use unface::{
         session::{Network, Networks, Runtime},
     },
     discover::Request,
-    encode::clip::{Choice, ClipEncoder, Plan},
+    encode::clip::{Choice, ClipEncoder, Plan, Timing},
     pipeline::{Faces, Outcome, Progress, Settings, Task, VideoOptions},
     redact::{
         self, Effect, Noise,
@@ -78,6 +78,9 @@ fn open(path: &Path) -> Clip {
         allow_damaged: false,
         max_memory: 512 << 20,
         tone_map: false,
+        keep_chroma: false,
+        fit: false,
+        stream: None,
     };
     Clip::open(File::open(path).unwrap(), path, "mov", options).unwrap()
 }
@@ -141,6 +144,7 @@ fn encode(clip: &Clip, pictures: &[CoveredPlanes], to: &Path) {
         layout: clip.layout(),
         full: false,
         time_base: clip.time_base(),
+        timing: Timing::of(clip.time_base(), &[0, 1], 2),
         aspect: (1, 1),
         interlaced: None,
         colour: [None, None, None, None],

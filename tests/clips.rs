@@ -40,8 +40,22 @@ fn probed(path: &Path, entries: &str) -> String {
     text(&out.stdout).trim().to_owned()
 }
 
-/// An MP4 with `bytes` behind what is in the box at `path`, whose first names are `moov`'s.
+/// An MP4 with `bytes` behind what is in the box at `path`, whose first names are `moov`'s. The places of the data
+/// behind it move along, so that nothing else is wrong.
 fn grown(mp4: &[u8], path: &[&[u8; 4]], bytes: &[u8]) -> Vec<u8> {
+    let mut out = widened(mp4, path, bytes);
+    let by = (out.len() - mp4.len()) as u32;
+    let name = |w: &[u8]| w == b"stco";
+    let place = out.windows(4).position(name).unwrap();
+    let count = u32::from_be_bytes(out[place + 8..place + 12].try_into().unwrap());
+    for entry in out[place + 12..][..4 * count as usize].chunks_exact_mut(4) {
+        let moved = u32::from_be_bytes(entry.try_into().unwrap()) + by;
+        entry.copy_from_slice(&moved.to_be_bytes());
+    }
+    out
+}
+
+fn widened(mp4: &[u8], path: &[&[u8; 4]], bytes: &[u8]) -> Vec<u8> {
     let Some((first, rest)) = path.split_first() else {
         return [mp4, bytes].concat();
     };
@@ -57,7 +71,7 @@ fn grown(mp4: &[u8], path: &[&[u8; 4]], bytes: &[u8]) -> Vec<u8> {
                 b"avc1" | b"hvc1" | b"av01" | b"vp09" if !rest.is_empty() => 78,
                 _ => 0,
             };
-            body = [&body[..head], &grown(&body[head..], rest, bytes)].concat();
+            body = [&body[..head], &widened(&body[head..], rest, bytes)].concat();
         }
         out.extend((body.len() as u32 + 8).to_be_bytes());
         out.extend(name);
@@ -376,7 +390,9 @@ fn av1_made_colour_coarser_without_a_word_and_failed_at_odd_sides_with_a_greetin
             "-f", "lavfi", "-i", &source, "-pix_fmt", pixels, "-c:v", "ffv1",
         ];
         render(dir.path(), name, &args);
-        let args = [name, "-o", "out.mp4", "--codec", "av1"];
+        let args = [
+            name, "-o", "out.mp4", "--codec", "av1", "--chroma", "source",
+        ];
         if name == "d.mkv" {
             // Two pictures counted in thousandths were taken for a thousand a second.
             done(&unface(dir.path(), &args));
@@ -601,7 +617,7 @@ fn pictures_that_change_their_size_were_left_out_where_damage_is_allowed() {
     }
     fs::write(dir.path().join("in.ts"), both).unwrap();
     let args = ["in.ts", "-o", "out.mp4", "--allow-damaged"];
-    refused(dir.path(), &args, "changes the size of its pictures midway");
+    refused(dir.path(), &args, "changes the size of its frames midway");
 }
 
 #[test]

@@ -209,8 +209,9 @@ fn jpeg_structure(bytes: &[u8]) -> u64 {
 
 fn dimensions(bytes: &[u8]) -> u64 {
     let kind = decode::sniff(&bytes[..bytes.len().min(decode::HEAD)]);
+    let whole = decode::sniff_file(&mut std::io::Cursor::new(bytes)).ok();
     let size = decode::dimensions(bytes);
-    outcome(&format!("{kind:?} {:?}", size.map(|s| s.2)))
+    outcome(&format!("{kind:?} {whole:?} {:?}", size.map(|s| s.2)))
 }
 
 fn onnx_model(bytes: &[u8]) -> u64 {
@@ -254,7 +255,7 @@ fn nut_stream(bytes: &[u8]) -> u64 {
 }
 
 fn probe(bytes: &[u8]) -> u64 {
-    told(&Probe::parse(bytes), |probe| {
+    told(&Probe::parse(bytes, None), |probe| {
         outcome(&format!("{:?}", probe.video.turn.filters()))
     })
 }

@@ -68,6 +68,12 @@ pub fn hold_programs(launcher: Launcher) {
     PROGRAMS.get_or_init(|| launcher);
 }
 
+/// Whether programs that this process starts run in the sandbox.
+#[must_use]
+pub fn holds_programs() -> bool {
+    cfg!(unix) && PROGRAMS.get().is_some()
+}
+
 /// Takes the network from this process, its threads and its children, for good: whatever a library in it may try. To be called
 /// before there are threads. Only Linux can do it, where it has what [`Strength`] calls seccomp.
 pub fn stay_offline() {
@@ -96,7 +102,7 @@ pub enum CageError {
     Start(String),
     /// It ended.
     #[error(
-        "broke its decoder ({0}), as damaged and hostile files do; get a sound copy, or convert it with another program"
+        "broke its decoder ({0}), as damaged and hostile files do; get an undamaged copy, or convert it with another program"
     )]
     Ended(String),
     /// It went on for too long.

@@ -149,6 +149,18 @@ pub struct Cover {
     /// Bring high dynamic range (PQ, HLG) to usual colours (BT.709)
     #[arg(long, hide_short_help = true, help_heading = "Videos")]
     pub tone_map: bool,
+    /// Colour of videos: 420, which everything plays, or source: as fine as in the input [default: 420]
+    #[arg(
+        long,
+        value_enum,
+        value_name = "KIND",
+        default_value = "420",
+        hide_possible_values = true,
+        hide_default_value = true,
+        hide_short_help = true,
+        help_heading = "Videos"
+    )]
+    pub chroma: ChromaName,
     /// Speed of the video encoder, from ultrafast to veryslow; AV1 and VP9 know numbers too [default: medium for h264]
     #[arg(long, value_name = "NAME", value_parser = preset, hide_short_help = true, help_heading = "Videos")]
     pub preset: Option<String>,
@@ -249,6 +261,16 @@ pub enum When {
     Never,
 }
 
+/// How finely the colour of videos is stored.
+#[derive(ValueEnum, Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ChromaName {
+    /// Half as wide and high as the brightness.
+    #[value(name = "420")]
+    Quarter,
+    /// As in the input.
+    Source,
+}
+
 /// What outputs are called.
 #[derive(ValueEnum, Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Names {
@@ -318,6 +340,12 @@ pub struct Reading {
     /// EXIF orientation, 1 to 8, instead of what the files say; pictures only
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=8), hide_short_help = true, help_heading = "Reading")]
     pub orientation: Option<u8>,
+    /// Scale frames of videos whose size changes midway to the first size
+    #[arg(long, hide_short_help = true, help_heading = "Reading")]
+    pub fit: bool,
+    /// Which video of files that hold several, counted from 1 [default: refuse them]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..), hide_short_help = true, help_heading = "Reading")]
+    pub video_stream: Option<u8>,
     /// Largest decoded picture in MiB; all frames of an animation together may take 32 times as much
     #[arg(long, value_name = "MIB", default_value_t = 512, value_parser = clap::value_parser!(u64).range(1..=1 << 20), hide_short_help = true, help_heading = "Reading")]
     pub max_memory: u64,

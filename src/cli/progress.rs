@@ -301,7 +301,7 @@ fn video_notes(outcome: &Outcome) -> Vec<String> {
     }
     if let (Some(pixels), true) = (&video.converted, outcome.record.output.is_some()) {
         notes.push(format!(
-            "{}: its pixels ({pixels}) were converted to the nearest kind that can be covered",
+            "{}: its pixels ({pixels}) were converted to the nearest kind that is written; --chroma source keeps finer colour than 4:2:0",
             shown(outcome)
         ));
     }

@@ -26,7 +26,7 @@ use unface::{
 
 use super::{
     Refusal,
-    args::{Command, Cover, EffectName, Finding, Inputs, Names, RecheckName},
+    args::{ChromaName, Command, Cover, EffectName, Finding, Inputs, Names, RecheckName},
     messages, places,
     report::Report,
     usage,
@@ -168,6 +168,8 @@ impl Resolved {
             decode: decode::Options {
                 max_memory: reading.max_memory << 20,
                 allow_damaged: reading.allow_damaged,
+                fit: reading.fit,
+                video_stream: reading.video_stream,
                 orientation: reading.orientation,
                 ..decode::Options::default()
             },
@@ -335,6 +337,7 @@ impl Resolved {
                     codec: a.codec.map(codec),
                     crf: a.crf,
                     preset: a.preset.clone(),
+                    keep_chroma: a.chroma == ChromaName::Source,
                 },
                 audio: a.audio,
                 mute: a.mute.clone(),

@@ -21,8 +21,8 @@ pub use pass::{Search, Uncovered, Uncut, from_samples};
 
 /// Largest side of a video's picture, in pixels.
 const MOST_SIDE: u32 = 16384;
-/// Sound that comes out of the decoder is brought to at most this many channels.
-const MOST_CHANNELS: u32 = 8;
+/// A frame whose time lies at most this much before the previous one's, in seconds, is shown right after that one.
+const FURTHEST_BACK: f64 = 1.0;
 /// Largest packet of sound that is believed, in bytes.
 const MOST_SOUND: u64 = 1 << 24;
 
@@ -35,6 +35,12 @@ pub struct ClipOptions {
     pub max_memory: u64,
     /// Bring colours of high dynamic range (PQ, HLG) to the usual ones (BT.709).
     pub tone_map: bool,
+    /// Keep colour as fine as it is stored; otherwise it becomes 4:2:0 where both sides are even.
+    pub keep_chroma: bool,
+    /// Scale frames of other sizes to the size of the first ones.
+    pub fit: bool,
+    /// Which stream of frames, counted from 1, where there are several.
+    pub stream: Option<u8>,
 }
 
 /// A video that can be read.
@@ -51,6 +57,8 @@ pub struct Clip {
     faults: Faults,
     /// The program can bring high dynamic range to the usual one.
     maps: bool,
+    /// When its last frame ends by the header of its track, in seconds from its start.
+    shown_until: Option<f64>,
 }
 
 impl Clip {
@@ -87,11 +95,16 @@ impl Clip {
                 "is to be played at other speeds than it was recorded, by its edit list; save it as a new video with the program that you play it with".into(),
             ));
         }
-        let probe = Probe::parse(&json)?;
+        let probe = Probe::parse(&json, options.stream)?;
         let video = &probe.video;
+        let mp4 = demuxer == "mov";
+        let shown_until = mp4
+            .then(|| edits::shown_until(input.file(), video.index))
+            .flatten();
+        let shown_until = shown_until.map(|end| end - probe.start);
         if video.width > MOST_SIDE || video.height > MOST_SIDE {
             return Err(StreamError::Failed(format!(
-                "has pictures of {} × {} pixels where {MOST_SIDE} are allowed; make it smaller first",
+                "has frames of {} × {} pixels where {MOST_SIDE} are allowed; make it smaller first",
                 video.width, video.height
             )));
         }
@@ -101,7 +114,7 @@ impl Clip {
                 video.pixels
             )));
         }
-        let (mut layout, full) = layout(&probe);
+        let (mut layout, full) = layout(&probe, options.keep_chroma);
         let maps = hdr(&probe).is_some() && programs.has_filter("zscale");
         if hdr(&probe).is_some() && options.tone_map {
             if !maps {
@@ -114,7 +127,7 @@ impl Clip {
         }
         if layout.bytes() as u64 > options.max_memory {
             return Err(StreamError::Failed(format!(
-                "has pictures of {} MiB; raise --max-memory if you trust it",
+                "has frames of {} MiB; raise --max-memory if you trust it",
                 layout.bytes() >> 20
             )));
         }
@@ -128,6 +141,7 @@ impl Clip {
             options,
             faults,
             maps,
+            shown_until,
         })
     }
 
@@ -187,10 +201,23 @@ impl Clip {
             let range = if self.colours().full { "pc" } else { "tv" };
             let matrix = self.differenced().map(|m| format!(":out_color_matrix={m}"));
             let matrix = matrix.unwrap_or_default();
-            filters.push(format!("scale=out_range={range}{matrix}"));
+            // The colour of interlaced frames is halved field by field.
+            let fields = if self.probe.video.interlaced.is_some() {
+                ":interl=1"
+            } else {
+                ""
+            };
+            filters.push(format!("scale=out_range={range}{matrix}{fields}"));
         }
         filters.push(format!("format={}", self.layout.name(self.full)));
         filters
+    }
+
+    /// When its last frame may end, in seconds from its start: by its stream, then by the header of its track.
+    pub fn ends(&self) -> impl Iterator<Item = f64> {
+        [self.probe.video.end, self.shown_until]
+            .into_iter()
+            .flatten()
     }
 
     /// Whether the container says when its last picture ends, and does not guess it.
@@ -199,6 +226,13 @@ impl Clip {
         ["mov", "matroska"]
             .iter()
             .any(|d| self.demuxer.starts_with(d))
+    }
+
+    /// The kind of its sound, where ffmpeg can't decode it.
+    #[must_use]
+    pub fn undecodable_sound(&self) -> Option<&str> {
+        let mut audio = self.probe.audio.iter();
+        audio.find_map(|one| one.undecodable.as_deref())
     }
 
     /// The name of its high dynamic range, if it has one.
@@ -276,9 +310,17 @@ impl Clip {
         }
     }
 
-    /// Filters that turn a stored picture upright, and fail where its size changes midway.
+    /// Filters that turn a stored picture upright. Where its size changes midway they fail, or scale it into the
+    /// first size.
     fn upright(&self) -> Vec<String> {
         let v = &self.probe.video;
+        if self.options.fit {
+            let (w, h) = (v.width, v.height);
+            let fit = format!(
+                "scale={w}:{h}:force_original_aspect_ratio=decrease,pad={w}:{h}:(ow-iw)/2:(oh-ih)/2"
+            );
+            return std::iter::once(fit).chain(v.turn.filters()).collect();
+        }
         // Expressions that give a size that can't be, unless it is the one expected.
         let same = format!(
             "crop=w='if(eq(iw,{})*eq(ih,{}),iw,-1)':h=ih:x=0:y=0:exact=1",
@@ -287,10 +329,29 @@ impl Clip {
         std::iter::once(same).chain(v.turn.filters()).collect()
     }
 
+    /// A filter that gives frames with one and the same time, or with none, distinct times in the order in which they
+    /// are decoded: each comes a millisecond (at least one unit of the time base) after the one before, and no earlier
+    /// than the file says. Times that go far back are left alone, so that the pipe refuses them, unless damage is
+    /// allowed.
+    fn distinct_times(&self) -> String {
+        let TimeBase { num, den } = self.time_base();
+        let millisecond = den.div_ceil(1000 * num.max(1)).max(1);
+        let back = if self.options.allow_damaged {
+            1e18
+        } else {
+            (FURTHEST_BACK * f64::from(den) / f64::from(num)).ceil()
+        };
+        let gap = "(PTS-PREV_INPTS)";
+        let least = format!("if(gt({gap},0),min({gap},{millisecond}),{millisecond})");
+        let ahead = format!("max(PTS,PREV_OUTPTS+{least})");
+        format!("setpts='if(isnan(PREV_OUTPTS),PTS,if(lt({gap},-{back}),PTS,{ahead}))'")
+    }
+
     fn output(&self, filters: &[String]) -> Vec<String> {
         let v = &self.probe.video;
         let base = format!("{}:{}", v.time_base.num, v.time_base.den);
         let index = format!("0:{}", v.index);
+        let filters = [filters, &[self.distinct_times()]].concat();
         [
             "-map",
             &index,
@@ -377,28 +438,18 @@ impl Clip {
             Vec::new()
         };
         for (i, one) in sound.iter().enumerate() {
-            if one.rate == 0 || one.channels == 0 {
-                return Err(StreamError::Failed(
-                    "has sound that ffmpeg can't decode; use --audio drop".into(),
-                ));
-            }
             output.extend(["-map".into(), format!("0:{}", one.index)]);
+            // Gaps are filled and overlaps cut, so that samples can be counted.
+            let mix = one.downmix().map(|f| format!("{f},")).unwrap_or_default();
             output.extend([
                 format!("-ac:a:{i}"),
-                one.channels.min(MOST_CHANNELS).to_string(),
+                one.written_channels().to_string(),
+                format!("-filter:a:{i}"),
+                format!("{mix}aresample=async=1:first_pts=0,asetpts=N/SR/TB"),
             ]);
         }
         if audio {
-            // Gaps are filled and overlaps cut, so that samples can be counted.
-            output.extend(
-                [
-                    "-c:a",
-                    "pcm_s16le",
-                    "-af",
-                    "aresample=async=1:first_pts=0,asetpts=N/SR/TB",
-                ]
-                .map(String::from),
-            );
+            output.extend(["-c:a", "pcm_s16le"].map(String::from));
         }
         let (child, pipe) = self.programs.decoder(&self.reading(), &output)?;
         let largest =

@@ -37,7 +37,7 @@ use image::{ColorType, DynamicImage, ImageBuffer};
 use crate::{caution::Caution, format::Format, frame::Frame};
 pub use behind::MOTION;
 use orientation::Gathered;
-pub use sniff::{HEAD, Kind, Y4M, sniff};
+pub use sniff::{HEAD, Kind, Y4M, sniff, sniff_file};
 
 /// Proof that pixels are upright; only this room makes one.
 #[derive(Debug, Clone, Copy)]
@@ -55,6 +55,10 @@ pub struct Options {
     pub allow_damaged: bool,
     /// EXIF orientation (1 to 8) to apply instead of what the file says.
     pub orientation: Option<u8>,
+    /// Scale the frames of a video whose size changes midway to the first size, instead of refusing it.
+    pub fit: bool,
+    /// Which video of a file that holds several, counted from 1; `None`: such files are refused.
+    pub video_stream: Option<u8>,
 }
 
 impl Default for Options {
@@ -64,6 +68,8 @@ impl Default for Options {
             max_metadata: 64 << 20,
             allow_damaged: false,
             orientation: None,
+            fit: false,
+            video_stream: None,
         }
     }
 }
@@ -171,7 +177,9 @@ pub enum DecodeError {
     )]
     Piped(String),
     /// Cut off or broken.
-    #[error("is damaged ({0}); get a sound copy, or use --allow-damaged to cover what is there")]
+    #[error(
+        "is damaged ({0}); get an undamaged copy, or use --allow-damaged to cover what is there"
+    )]
     Damaged(String),
     /// Larger than allowed.
     #[error("needs {} MiB of memory for its pixels where {} MiB are allowed; raise --max-memory if you trust it", .needs >> 20, .limit >> 20)]
@@ -226,7 +234,8 @@ pub fn photo(bytes: &[u8], options: &Options) -> Result<Photo, DecodeError> {
 }
 
 fn decode(bytes: &[u8], options: &Options) -> Result<Photo, DecodeError> {
-    let format = match sniff(&bytes[..bytes.len().min(HEAD)]) {
+    let kind = sniff_file(&mut std::io::Cursor::new(bytes)).unwrap_or(Kind::Other);
+    let format = match kind {
         Kind::Photo(format) => format,
         Kind::Heif(format) => {
             return finished(vec![heif::decode(bytes, options)?], format, false, options);

@@ -1,6 +1,10 @@
 //! What a file is, by its first bytes and never by its name.
 
+mod whole;
+
 use crate::format::Format;
+
+pub use whole::sniff_file;
 
 /// Bytes of a file that [`sniff`] wants to see; fewer will do for short files.
 pub const HEAD: usize = 4096;
@@ -68,7 +72,7 @@ const BRANDS: [(&[u8], &str); 26] = [
 ];
 
 /// Signatures at fixed places: offset, bytes, name.
-const SIGNATURES: [(usize, &[u8], &str); 42] = [
+const SIGNATURES: [(usize, &[u8], &str); 72] = [
     (0, b"II*\0\x10\0\0\0CR", "Canon raw picture (CR2)"),
     (0, b"RIFF\0\0\0\0AVI ", "AVI video"),
     (0, b"II+\0", "BigTIFF picture"),
@@ -107,7 +111,7 @@ const SIGNATURES: [(usize, &[u8], &str); 42] = [
     ),
     (0, b"YUV4MPEG2", "YUV4MPEG2 video"),
     (0, b"\0\0\x01\xBA", "MPEG video"),
-    (0, b"\0\0\x01\xB3", "MPEG video"),
+    (0, b"\0\0\x01\xB3", "MPEG video without a container"),
     (0, b"\0\0\x01\x67", "H.264 video"),
     (0, b"\0\0\0\x01", "H.264 or H.265 video"),
     (0, b"DKIF", "IVF video"),
@@ -115,6 +119,40 @@ const SIGNATURES: [(usize, &[u8], &str); 42] = [
     (0, b"\x06\x0E\x2B\x34\x02\x05\x01\x01", "MXF video"),
     (0, b"%PDF-", "PDF document, which may hold pictures"),
     (0, b"nut/multimedia container\0", "NUT video"),
+    (0, b"RIFF\0\0\0\0AVIX", "AVI video"),
+    (0, b"RIFF\0\0\0\0AMV ", "AVI video"),
+    (0, b"RIFF\0\0\0\0CDXA", "Video CD video"),
+    (0, b"\x1F\x07\0\x3F", "DV video"),
+    (0, b"\x1F\x07\0\xBF", "DV video"),
+    (
+        0,
+        b"\xB7\xD8\0\x20\x37\x49\xDA\x11\xA6\x4E\0\x07\xE9\x5E\xAD\x8D",
+        "Windows recorded television",
+    ),
+    (0, b"DHAV", "Dahua video"),
+    (0, b"\0\0\0\0\x01\xBC", "GXF video"),
+    (0, b"\0\0\x01\xB0", "MPEG-4 video without a container"),
+    (0, b"\0\0\x01\x09", "H.264 video"),
+    (0, b"\0\0\x01\x40", "H.265 video"),
+    (0, b"\0\0\x01\x0F", "VC-1 video without a container"),
+    (0, b"BBCD\0", "Dirac video"),
+    (0, b"\0\0\x02\x80\x01", "DNxHD video without a container"),
+    (0, b"LEITCH\0", "LXF video"),
+    (0, b"NuppelVideo", "NuppelVideo video"),
+    (0, b"MythTVVideo", "NuppelVideo video"),
+    (0, b"\xF5\x46\x7A\xBD", "TiVo video"),
+    (0, b"NSVf", "Nullsoft video"),
+    (0, b"NSVs", "Nullsoft video"),
+    (0, b".R1M", "RealMedia video"),
+    (0, b".REC", "RealMedia video"),
+    (4, b"RED1", "RED raw video (R3D)"),
+    (4, b"RED2", "RED raw video (R3D)"),
+    (0, b"MLVI", "Magic Lantern raw video (MLV)"),
+    (0, b"CI\x2C\0", "Phantom raw video (CINE)"),
+    (0, b"SMK2", "Smacker video"),
+    (0, b"SMK4", "Smacker video"),
+    (0, b"BIKi", "Bink video"),
+    (0, b"THP\0", "THP video"),
 ];
 
 /// Says what a file is. `head`: its first [`HEAD`] bytes, or all of it.
@@ -135,17 +173,23 @@ pub fn sniff(head: &[u8]) -> Kind {
     if let Some(name) = iso_media(head)
         .or_else(|| signature(head))
         .or_else(|| transport_stream(head))
+        .or_else(|| flic(head))
         .or_else(|| text(head))
     {
         if let Some(&(_, format)) = HEIFS.iter().find(|(n, _)| *n == name) {
             return Kind::Heif(format);
         }
-        return match DEMUXERS.iter().find(|(n, _)| *n == name) {
-            Some(&(name, demuxer)) => Kind::Video(name, demuxer),
-            None => Kind::Unsupported(name),
-        };
+        return known_video(name);
     }
     Kind::Other
+}
+
+/// A video by its name: to be read with a demuxer, or one that is not read.
+fn known_video(name: &'static str) -> Kind {
+    match DEMUXERS.iter().find(|(n, _)| *n == name) {
+        Some(&(name, demuxer)) => Kind::Video(name, demuxer),
+        None => Kind::Unsupported(name),
+    }
 }
 
 /// Pictures in boxes that are read, and what they become.
@@ -160,7 +204,7 @@ pub const Y4M: &str = "yuv4mpegpipe";
 
 /// The demuxer that is forced for a kind of video, so that no file can choose one that would read
 /// other files.
-const DEMUXERS: [(&str, &str); 12] = [
+const DEMUXERS: [(&str, &str); 19] = [
     ("MP4 video", "mov"),
     ("QuickTime video (MOV)", "mov"),
     ("3GP video", "mov"),
@@ -173,6 +217,13 @@ const DEMUXERS: [(&str, &str); 12] = [
     ("Windows Media video", "asf"),
     ("MXF video", "mxf"),
     ("YUV4MPEG2 video", Y4M),
+    ("Motion JPEG video", "mjpeg"),
+    ("MPEG video without a container", "mpegvideo"),
+    ("DV video", "dv"),
+    ("Windows recorded television", "wtv"),
+    ("Dahua video", "dhav"),
+    ("GXF video", "gxf"),
+    ("FLIC animation", "flic"),
 ];
 
 /// Whether it is a JPEG: its first marker, and behind it a segment that JPEGs begin with, at once or after bytes that a
@@ -273,7 +324,29 @@ fn transport_stream(head: &[u8]) -> Option<&'static str> {
     (every(0, 188) || every(4, 192)).then_some("MPEG-TS video")
 }
 
+/// An animation of Autodesk's kind: its mark, a size, and a known number of bits a pixel.
+fn flic(head: &[u8]) -> Option<&'static str> {
+    let field = |at: usize| Some(u16::from_le_bytes([*head.get(at)?, *head.get(at + 1)?]));
+    let marked = matches!(field(4)?, 0xAF11 | 0xAF12 | 0xAF44);
+    let sized = (1..=4096).contains(&field(8)?) && (1..=4096).contains(&field(10)?);
+    (marked && sized && matches!(field(12)?, 1 | 8 | 15 | 16 | 24)).then_some("FLIC animation")
+}
+
+/// Whether it is a network camera's answer: JPEG pictures as the parts of a MIME message.
+fn mime(head: &[u8]) -> bool {
+    let start = head.iter().position(|b| !b.is_ascii_whitespace());
+    let rest = start.map_or(head, |at| &head[at..]);
+    let named = b"content-type: image/jpeg";
+    rest.starts_with(b"--")
+        && rest[..rest.len().min(512)]
+            .windows(named.len())
+            .any(|w| w.eq_ignore_ascii_case(named))
+}
+
 fn text(head: &[u8]) -> Option<&'static str> {
+    if mime(head) {
+        return Some("Motion JPEG video in parts (MIME)");
+    }
     // Netpbm: P1 to P7 and white space.
     if head.len() > 2
         && head[0] == b'P'

@@ -68,6 +68,7 @@ pub fn question(bytes: &[u8]) -> Option<(Options, bool, &[u8])> {
         max_metadata: u64::from_le_bytes(*metadata),
         allow_damaged: rest[0] != 0,
         orientation: (rest[1] != 0).then_some(rest[1]),
+        ..Options::default()
     };
     Some((options, rest[2] != 0, file))
 }

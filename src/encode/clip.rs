@@ -39,6 +39,8 @@ pub struct Choice {
     pub crf: Option<u8>,
     /// The encoder's speed by its name; `None`: the codec's usual one.
     pub preset: Option<String>,
+    /// Colour is stored as finely as in the input; otherwise as 4:2:0, which everything plays.
+    pub keep_chroma: bool,
 }
 
 impl Choice {
@@ -47,7 +49,8 @@ impl Choice {
     #[must_use]
     pub fn refused(&self, format: Format, layout: Layout) -> Option<&'static str> {
         let codec = self.codec(format, layout);
-        (codec == Codec::Av1 && layout.chroma != Chroma::Quarter).then_some(
+        let coarse = !self.keep_chroma || layout.chroma == Chroma::Quarter;
+        (codec == Codec::Av1 && !coarse).then_some(
             "has colour finer than 4:2:0 or odd sides, which the encoder of AV1 can't keep; use --codec hevc, h264 or vp9, or bring it to yuv420p and even sides first",
         )
     }
@@ -62,6 +65,64 @@ impl Choice {
     }
 }
 
+/// What the times of an output count, and whether frames may be stored in another order than they are shown in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Timing {
+    /// What the times count.
+    pub unit: TimeBase,
+    /// Frames may refer to later ones (B-frames). MP4 then stores the times of decoding beside those of showing,
+    /// which players follow only where frames lie regularly and not too far apart.
+    pub reorders: bool,
+}
+
+/// Coarser units for times that lie too far apart for fine ones, per second.
+const COARSER: [u32; 2] = [90_000, 1000];
+/// Longest time between two frames in units: players read 31 bits.
+const LONGEST_STEP: i64 = 1 << 30;
+/// Longest time between frames that are reordered: ffmpeg ignores offsets of more than 2^28 units, and an encoder
+/// may look this many frames ahead.
+const LONGEST_REORDERED: i64 = (1 << 28) / 8;
+/// Most frames by which encoders move the times of decoding.
+const MOST_REORDERED: usize = 4;
+
+impl Timing {
+    /// For frames that are shown at `times`, the last one until `end`, all counted in `base`.
+    #[must_use]
+    pub fn of(base: TimeBase, times: &[i64], end: i64) -> Self {
+        let all: Vec<i64> = times.iter().copied().chain([end]).collect();
+        let steps = |unit: TimeBase| {
+            let times: Vec<i64> = all.iter().map(|&t| unit.from(t, base)).collect();
+            let steps = times.windows(2).map(|w| w[1] - w[0]);
+            let least = steps.clone().min().unwrap_or(1);
+            (least, steps.max().unwrap_or(1))
+        };
+        let fits = |unit: TimeBase| {
+            let (least, longest) = steps(unit);
+            // ffmpeg takes the number of units in a second as 31 bits.
+            least > 0 && longest < LONGEST_STEP && i32::try_from(unit.den).is_ok()
+        };
+        let coarser = COARSER.map(|den| TimeBase { num: 1, den });
+        let mut units = [Self::fine(base)].into_iter().chain(coarser);
+        let unit = units.find(|u| fits(*u)).unwrap_or(coarser[0]);
+        // Times of decoding begin earlier than those of showing; all durations must still fit before the end.
+        let last = times.len().saturating_sub(1);
+        let regular = (1..=MOST_REORDERED.min(last)).all(|k| all[k] - all[0] < end - all[last - k]);
+        Self {
+            unit,
+            reorders: regular && steps(unit).1 < LONGEST_REORDERED,
+        }
+    }
+
+    /// Times are written in whole units below the line only, and not in coarse ones.
+    fn fine(base: TimeBase) -> TimeBase {
+        let mut den = base.den;
+        while den < 1000 {
+            den *= 10;
+        }
+        TimeBase { num: 1, den }
+    }
+}
+
 /// Everything that the encoder must know.
 #[derive(Debug, Clone)]
 pub struct Plan {
@@ -73,6 +134,8 @@ pub struct Plan {
     pub full: bool,
     /// What the pictures' times count.
     pub time_base: TimeBase,
+    /// How times are written.
+    pub timing: Timing,
     /// Pictures a second on average, 0 where unknown: AV1's encoder plans by it, and takes the times'
     /// unit for one picture where it is not told.
     pub rate: f64,
@@ -122,7 +185,37 @@ impl Plan {
         self.choice.codec(self.format, self.layout)
     }
 
-    fn args(&self, base: TimeBase) -> Vec<String> {
+    /// The shape of what is written. 4:2:0 has no odd sides in H.264 and AV1: a line is added.
+    #[must_use]
+    pub const fn written(&self) -> Layout {
+        if self.choice.keep_chroma {
+            return self.layout;
+        }
+        Layout {
+            width: self.layout.width.next_multiple_of(2),
+            height: self.layout.height.next_multiple_of(2),
+            chroma: Chroma::Quarter,
+            ..self.layout
+        }
+    }
+
+    /// Filters that repeat the last column and row where a side is odd.
+    fn padding(&self) -> Option<String> {
+        let (width, height) = (self.layout.width, self.layout.height);
+        let to = self.written();
+        ((to.width, to.height) != (width, height)).then(|| {
+            format!(
+                "pad={}:{}:0:0,fillborders=right={}:bottom={}:mode=smear",
+                to.width,
+                to.height,
+                to.width - width,
+                to.height - height
+            )
+        })
+    }
+
+    fn args(&self) -> Vec<String> {
+        let base = self.timing.unit;
         let mut args: Vec<String> = [
             "-map",
             "0:v:0",
@@ -137,10 +230,14 @@ impl Plan {
             "-vf".into(),
             self.filters(),
             "-pix_fmt".into(),
-            self.layout.name(self.full).into(),
+            self.written().name(self.full).into(),
         ]);
         args.extend(self.colour_args());
         args.extend(self.codec_args());
+        // x265 takes this among its own settings; the others store frames in the order in which they are shown.
+        if !self.timing.reorders && self.codec() == Codec::H264 {
+            args.extend(["-bf:v", "0"].map(String::from));
+        }
         if self.interlaced.is_some() && self.codec() == Codec::H264 {
             args.extend(["-flags:v", "+bitexact+ilme+ildct"].map(String::from));
         } else {
@@ -184,6 +281,7 @@ impl Plan {
         if let Some(top) = self.interlaced {
             filters.push(format!("setfield={}", if top { "tff" } else { "bff" }));
         }
+        filters.extend(self.padding());
         if filters.is_empty() {
             "null".into()
         } else {
@@ -238,7 +336,11 @@ impl Plan {
                 "-crf",
                 &crf(22),
                 "-x265-params",
-                "info=0:log-level=error",
+                if self.timing.reorders {
+                    "info=0:log-level=error"
+                } else {
+                    "info=0:log-level=error:bframes=0"
+                },
                 "-tag:v",
                 "hvc1",
                 "-bsf:v",
@@ -278,14 +380,9 @@ impl Plan {
         format!("fps-num={thousandths}:fps-denom=1000")
     }
 
-    /// Times are written in whole units below the line only, and not in coarse ones.
-    fn units(&self) -> (TimeBase, i64) {
-        let mut times = i64::from(self.time_base.num);
-        let mut den = self.time_base.den;
-        while den < 1000 {
-            (den, times) = (den * 10, times * 10);
-        }
-        (TimeBase { num: 1, den }, times)
+    /// A time of the pictures in the units that are written.
+    fn unit_time(&self, time: i64) -> i64 {
+        self.timing.unit.from(time, self.time_base)
     }
 
     fn fourcc(&self) -> Vec<u8> {
@@ -308,7 +405,6 @@ pub struct ClipEncoder {
     child: Running,
     /// `None` once the pipe is closed.
     writer: Option<Writer<BufWriter<Timed<ChildStdin>>>>,
-    units: (TimeBase, i64),
     first: Option<i64>,
     last: i64,
 }
@@ -330,7 +426,6 @@ impl ClipEncoder {
     /// # Errors
     /// When it can't be started.
     pub fn start(plan: Plan, file: File, path: &Path) -> Result<Self, EncodeError> {
-        let units = plan.units();
         let muxer = match plan.format {
             Format::WebM => "webm",
             _ => "mp4",
@@ -338,11 +433,11 @@ impl ClipEncoder {
         let output = Handed::new(file, path);
         let programs = Programs::find().map_err(EncodeError::Video)?;
         let (child, stdin) = programs
-            .encoder(&output, muxer, &plan.args(units.0))
+            .encoder(&output, muxer, &plan.args())
             .map_err(EncodeError::Video)?;
         let video = Stream {
             fourcc: plan.fourcc(),
-            time_base: units.0,
+            time_base: plan.timing.unit,
             content: Content::Video {
                 width: plan.layout.width,
                 height: plan.layout.height,
@@ -361,7 +456,6 @@ impl ClipEncoder {
             output,
             child,
             writer: None,
-            units,
             first: None,
             last: 0,
         };
@@ -379,10 +473,10 @@ impl ClipEncoder {
     pub fn picture(&mut self, picture: &CoveredPlanes) -> Result<(), EncodeError> {
         if *picture.layout() != self.plan.layout {
             return Err(EncodeError::Video(StreamError::Nut(
-                "a picture of another shape".into(),
+                "a frame of another shape".into(),
             )));
         }
-        let pts = picture.pts() * self.units.1;
+        let pts = self.plan.unit_time(picture.pts());
         self.first.get_or_insert(pts);
         self.last = self.last.max(pts);
         self.write(0, pts, picture.data())
@@ -431,11 +525,11 @@ impl ClipEncoder {
             .finish("can't be encoded")
             .map_err(EncodeError::Video)?;
         if self.plan.format == Format::Mp4 {
-            let end = (end * self.units.1).max(self.last + 1);
+            let end = self.plan.unit_time(end).max(self.last + 1);
             moov::tidy(self.output.file(), end - self.first.unwrap_or(0))?;
         }
         if self.plan.format == Format::WebM {
-            super::ebml::tidy(self.output.file(), self.units.0.seconds(end * self.units.1))?;
+            super::ebml::tidy(self.output.file(), self.plan.time_base.seconds(end))?;
         }
         self.output
             .file()

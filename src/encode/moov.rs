@@ -117,18 +117,66 @@ impl Atom {
         Some(())
     }
 
+    /// Bytes that [`Atom::write`] gives.
+    fn size(&self) -> u64 {
+        8 + self.data.len() as u64 + self.inside.iter().map(Self::size).sum::<u64>()
+    }
+
+    /// Where the last chunk of a table with places of 4 bytes lies once it is moved; `None` if that needs 8.
+    fn furthest(&self, by: u64) -> Option<u32> {
+        let places = self.data.get(8..)?.chunks_exact(4);
+        let places = places.map(|p| p.iter().fold(0u64, |n, b| n << 8 | u64::from(*b)));
+        u32::try_from(places.max().unwrap_or(0) + by).ok()
+    }
+
+    /// Makes a table of places of 4 bytes one of 8.
+    fn lengthen_places(&mut self) -> Option<()> {
+        if self.name == *b"stco" {
+            let (head, places) = self.data.split_at_checked(8)?;
+            let wide = places.chunks_exact(4).flat_map(|p| [&[0; 4], p].concat());
+            self.data = head.iter().copied().chain(wide).collect();
+            self.name = *b"co64";
+        }
+        Some(())
+    }
+
+    fn move_places(&mut self, by: u64) -> Option<()> {
+        let step = if self.name == *b"co64" { 8 } else { 4 };
+        for place in self.data.get_mut(8..)?.chunks_exact_mut(step) {
+            let to = place.iter().fold(0u64, |n, b| n << 8 | u64::from(*b)) + by;
+            place.copy_from_slice(&to.to_be_bytes()[8 - step..]);
+        }
+        Some(())
+    }
+
     fn prune(&mut self) {
         self.inside.retain(|a| !DROPPED.contains(&&a.name));
         self.inside.iter_mut().for_each(Self::prune);
     }
 }
 
-/// Rewrites the index at the file's end. `length`: the pictures' time on the screen, in units of
-/// their track.
+/// Rewrites the index, and puts it before the data, so that players can begin before the whole file is there.
+/// `length`: the pictures' time on the screen, in units of their track.
 pub(super) fn tidy(mut file: &File, length: i64) -> Result<(), EncodeError> {
+    let (brands, start) = places(file)?;
+    let mut bytes = Vec::new();
+    file.seek(SeekFrom::Start(start)).map_err(io)?;
+    file.take(MOST).read_to_end(&mut bytes).map_err(io)?;
+    let mut atoms = Atom::read(&bytes, 0).ok_or_else(|| bad("a broken index"))?;
+    let moov = atoms.first_mut().ok_or_else(|| bad("no index"))?;
+    rewrite(moov, length).ok_or_else(|| bad("an index that can't be followed"))?;
+    let out = moved(moov).ok_or_else(|| bad("chunks that can't be moved"))?;
+    shift(file, brands..start, out.len() as u64)?;
+    file.seek(SeekFrom::Start(brands)).map_err(io)?;
+    file.write_all(&out).map_err(io)?;
+    file.set_len(start + out.len() as u64).map_err(io)
+}
+
+/// Where the brands at the file's beginning end, and where the index at its end begins.
+fn places(mut file: &File) -> Result<(u64, u64), EncodeError> {
     let total = file.metadata().map_err(io)?.len();
-    let mut at = 0;
-    let start = loop {
+    let (mut at, mut brands) = (0, 0);
+    loop {
         let mut head = [0; 16];
         file.seek(SeekFrom::Start(at)).map_err(io)?;
         file.read_exact(&mut head[..8])
@@ -144,24 +192,66 @@ pub(super) fn tidy(mut file: &File, length: i64) -> Result<(), EncodeError> {
             if at + size != total || size > MOST {
                 return Err(bad("an index at the wrong place"));
             }
-            break at;
+            return Ok((brands, at));
         }
         at = at
             .checked_add(size.max(8))
             .filter(|&n| n < total)
             .ok_or_else(|| bad("no index"))?;
-    };
-    let mut bytes = Vec::new();
-    file.seek(SeekFrom::Start(start)).map_err(io)?;
-    file.take(MOST).read_to_end(&mut bytes).map_err(io)?;
-    let mut atoms = Atom::read(&bytes, 0).ok_or_else(|| bad("a broken index"))?;
-    let moov = atoms.first_mut().ok_or_else(|| bad("no index"))?;
-    rewrite(moov, length).ok_or_else(|| bad("an index that can't be followed"))?;
-    let mut out = Vec::with_capacity(bytes.len());
+        if &head[4..8] == b"ftyp" {
+            brands = at;
+        }
+    }
+}
+
+/// The index as bytes, for data that lies as much later as the index is long. Places beyond 4 GiB need longer tables,
+/// which make the index longer in turn.
+fn moved(moov: &mut Atom) -> Option<Vec<u8>> {
+    let mut by = moov.size();
+    let far = chunks(moov)
+        .iter()
+        .any(|c| c.name == *b"stco" && c.furthest(by).is_none());
+    if far {
+        chunks(moov)
+            .into_iter()
+            .try_for_each(Atom::lengthen_places)?;
+        by = moov.size();
+    }
+    for table in chunks(moov) {
+        table.move_places(by)?;
+    }
+    let mut out = Vec::new();
     moov.write(&mut out);
-    file.seek(SeekFrom::Start(start)).map_err(io)?;
-    file.write_all(&out).map_err(io)?;
-    file.set_len(start + out.len() as u64).map_err(io)
+    Some(out)
+}
+
+/// The tables of all tracks that say where their chunks lie.
+fn chunks(moov: &mut Atom) -> Vec<&mut Atom> {
+    let tracks = moov.inside.iter_mut().filter(|a| a.name == *b"trak");
+    let tables = tracks.filter_map(|trak| trak.find(&[b"mdia", b"minf", b"stbl"]));
+    tables
+        .flat_map(|stbl| stbl.inside.iter_mut())
+        .filter(|a| matches!(&a.name, b"stco" | b"co64"))
+        .collect()
+}
+
+/// Bytes that are moved at a time.
+const BLOCK: u64 = 1 << 20;
+
+/// Moves a stretch of a file towards its end, the last bytes first.
+fn shift(mut file: &File, stretch: std::ops::Range<u64>, by: u64) -> Result<(), EncodeError> {
+    let mut block = Vec::new();
+    let mut end = stretch.end;
+    while end > stretch.start {
+        let size = BLOCK.min(end - stretch.start);
+        end -= size;
+        block.resize(size as usize, 0);
+        file.seek(SeekFrom::Start(end)).map_err(io)?;
+        file.read_exact(&mut block).map_err(io)?;
+        file.seek(SeekFrom::Start(end + by)).map_err(io)?;
+        file.write_all(&block).map_err(io)?;
+    }
+    Ok(())
 }
 
 fn rewrite(moov: &mut Atom, length: i64) -> Option<()> {
@@ -223,7 +313,6 @@ fn lengthen(trak: &mut Atom, length: i64) -> Option<()> {
         (u128::from(media) * u128::from(TIMESCALE)).div_ceil(u128::from(scale.max(1))) as u64
     };
     let mut before = 0;
-    let mut offset = 0u64;
     if let Some(elst) = trak.find(&[b"edts", b"elst"]) {
         let wide = elst.data.first() == Some(&1);
         let (count, step) = (elst.u32(4)? as usize, if wide { 20 } else { 12 });
@@ -237,20 +326,20 @@ fn lengthen(trak: &mut Atom, length: i64) -> Option<()> {
             if media < 0 {
                 before += duration;
             } else {
-                offset = media as u64;
                 elst.set(at, at, movie(length))?;
             }
         }
     }
-    let total = offset + length;
     let stts = trak.find(&[b"mdia", b"minf", b"stbl", b"stts"])?;
-    last_delta(stts, total)?;
+    let total = last_delta(stts, length)?;
     trak.find(&[b"mdia", b"mdhd"])?.set(16, 24, total)?;
     trak.find(&[b"tkhd"])?.set(20, 28, before + movie(length))
 }
 
-/// Sets the last sample's duration, so that all together last `total`.
-fn last_delta(stts: &mut Atom, total: u64) -> Option<()> {
+/// Sets the last sample's duration, so that all together last `total`, or as little longer as they can. Gives how
+/// long they last. Times of decoding begin with those of showing here; that frames are shown later than they are
+/// decoded is in the list of edits.
+fn last_delta(stts: &mut Atom, total: u64) -> Option<u64> {
     let mut runs: Vec<(u32, u32)> = (0..stts.u32(4)? as usize)
         .map(|i| Some((stts.u32(8 + 8 * i)?, stts.u32(12 + 8 * i)?)))
         .collect::<Option<_>>()?;
@@ -260,7 +349,7 @@ fn last_delta(stts: &mut Atom, total: u64) -> Option<()> {
         runs.pop();
     }
     let so_far: u64 = runs.iter().map(|&(n, d)| u64::from(n) * u64::from(d)).sum();
-    let delta = u32::try_from(total.checked_sub(so_far).filter(|&d| d > 0)?).ok()?;
+    let delta = u32::try_from(total.saturating_sub(so_far).max(1)).ok()?;
     match runs.last_mut() {
         Some(run) if run.1 == delta => run.0 += 1,
         _ => runs.push((1, delta)),
@@ -271,5 +360,5 @@ fn last_delta(stts: &mut Atom, total: u64) -> Option<()> {
         stts.data.extend(n.to_be_bytes());
         stts.data.extend(d.to_be_bytes());
     }
-    Some(())
+    Some(so_far + u64::from(delta))
 }

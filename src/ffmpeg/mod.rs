@@ -31,6 +31,17 @@ pub enum StreamError {
          Fedora: dnf install ffmpeg; macOS: brew install ffmpeg; Windows: winget install ffmpeg); photos need it not"
     )]
     Missing(&'static str),
+    /// What has a program's name is a script, which the sandbox can't run.
+    #[error(
+        "is a video, and {name} at {} is a script, which the sandbox can't run; put the folder of the real program first in PATH, or use --no-sandbox if you trust the files",
+        .path.display().to_string().escape_debug()
+    )]
+    Script {
+        /// The program.
+        name: &'static str,
+        /// The script.
+        path: PathBuf,
+    },
     /// A program could not be started.
     #[error("{0} can't be started ({1}); check its installation")]
     Start(&'static str, String),
@@ -42,12 +53,19 @@ pub enum StreamError {
     Pipe(String),
     /// What came through the pipe is not what was asked for.
     #[error(
-        "ffmpeg gave something that can't be followed ({0}); get a sound copy of the video, or convert it first"
+        "ffmpeg gave something that can't be followed ({0}); get an undamaged copy, or convert it first"
     )]
     Nut(String),
-    /// The pictures do not stay of one size.
-    #[error("changes the size of its pictures midway; cut it where that happens")]
+    /// The frames do not stay of one size.
+    #[error(
+        "changes the size of its frames midway; use --fit to scale them all to the first size, or cut it where that happens"
+    )]
     Resized,
+    /// The times of the frames go back.
+    #[error(
+        "has frames whose times go back by more than a second; make a new file of it first, as with `ffmpeg -i VIDEO -fps_mode cfr NEW.mp4`, or use --allow-damaged, which shows such frames right after the one before"
+    )]
+    Backwards,
 }
 
 /// Where the programs are.
@@ -74,17 +92,30 @@ impl Programs {
             .collect();
         let look = |name: &'static str| {
             let file = format!("{name}{}", std::env::consts::EXE_SUFFIX);
-            folders
+            let path = folders
                 .iter()
                 .map(|f| f.join(&file))
                 .find(|p| p.is_file())
-                .ok_or(StreamError::Missing(name))
+                .ok_or(StreamError::Missing(name))?;
+            if crate::cage::holds_programs() && is_script(&path) {
+                return Err(StreamError::Script { name, path });
+            }
+            Ok(path)
         };
         Ok(Self {
             ffmpeg: look("ffmpeg")?,
             ffprobe: look("ffprobe")?,
         })
     }
+}
+
+/// Whether a file is to be run by an interpreter, which would have to be started in the sandbox too. What can't be
+/// read is left to the system to judge.
+fn is_script(path: &Path) -> bool {
+    let mut head = [0; 4];
+    let read = File::open(path).and_then(|mut file| file.read_exact(&mut head));
+    let program = cfg!(not(target_os = "linux")) || head == *b"\x7FELF";
+    read.is_ok() && (head.starts_with(b"#!") || !program)
 }
 
 /// Pictures and sound pass and nothing beside them: no subtitles, data, tags, chapters, versions.
@@ -297,7 +328,7 @@ impl Programs {
 pub fn damaged(error: StreamError) -> StreamError {
     match error {
         StreamError::Failed(what) => StreamError::Failed(format!(
-            "{what}; the video is damaged or of an unknown kind: get a sound copy, or use --allow-damaged to cover what is there"
+            "{what}; the video is damaged or of an unknown kind: get an undamaged copy, or use --allow-damaged to cover what is there"
         )),
         other => other,
     }
@@ -323,7 +354,7 @@ pub fn in_memory(bytes: &[u8]) -> std::io::Result<File> {
 #[cfg(not(target_os = "linux"))]
 pub fn in_memory(_bytes: &[u8]) -> std::io::Result<File> {
     Err(std::io::Error::other(
-        "only Linux has files in memory; uncovered pictures are written to no disk",
+        "only Linux has files in memory; uncovered frames are not written to a disk",
     ))
 }
 

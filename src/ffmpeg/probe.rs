@@ -62,6 +62,46 @@ pub struct Audio {
     pub rate: u32,
     /// Channels.
     pub channels: u32,
+    /// Their arrangement by its name in ffmpeg, where it has one.
+    pub layout: String,
+    /// The codec by its name or four letters, where ffmpeg has no decoder for it.
+    pub undecodable: Option<String>,
+}
+
+impl Audio {
+    /// Channels that are written: mono, stereo, or the arrangements of five, six and eight that the encoders of AAC
+    /// and Opus both know. Others are mixed into the next smaller one.
+    #[must_use]
+    pub fn written_channels(&self) -> u32 {
+        match self.channels {
+            _ if self.downmix().is_some() => 2,
+            0..=2 => self.channels,
+            3 | 4 => 2,
+            5 => 5,
+            6 | 7 => 6,
+            _ => 8,
+        }
+    }
+
+    /// The filter for channels that ffmpeg can't mix by itself: sound fields (ambisonics, whose first channels are
+    /// W and Y, left against right), and arrangements without a name, of which the even ones go left.
+    #[must_use]
+    pub fn downmix(&self) -> Option<String> {
+        if self.layout.starts_with("ambisonic") && self.channels > 1 {
+            return Some("pan=stereo|c0=0.7*c0+0.5*c1|c1=0.7*c0-0.5*c1".into());
+        }
+        let unnamed = self.layout.contains("channels");
+        let listed = self.channels <= 8 || self.layout == "hexadecagonal";
+        (self.channels > 2 && (unnamed || !listed)).then(|| {
+            let share = 1.0 / f64::from(self.channels.div_ceil(2));
+            let side = |first: u32| {
+                let of = (first..self.channels).step_by(2);
+                let parts: Vec<String> = of.map(|c| format!("{share:.3}*c{c}")).collect();
+                parts.join("+")
+            };
+            format!("pan=stereo|c0={}|c1={}", side(0), side(1))
+        })
+    }
 }
 
 /// A turn in quarters clockwise, after a mirroring from left to right.
@@ -160,11 +200,11 @@ fn ratio(v: &Value, between: char) -> Option<(u32, u32)> {
 }
 
 impl Probe {
-    /// Reads `ffprobe`'s JSON.
+    /// Reads `ffprobe`'s JSON. `stream`: which picture stream, counted from 1.
     ///
     /// # Errors
-    /// When there is no picture stream, several of them, or one that can't be handled rightly.
-    pub fn parse(json: &[u8]) -> Result<Self, StreamError> {
+    /// When there is no picture stream, several of which none was chosen, or one that can't be handled rightly.
+    pub fn parse(json: &[u8], stream: Option<u8>) -> Result<Self, StreamError> {
         let all: Value =
             serde_json::from_slice(json).map_err(|e| StreamError::Nut(e.to_string()))?;
         let none = Vec::new();
@@ -202,16 +242,23 @@ impl Probe {
                 }
             }
         }
+        // Beside a track that can be decoded, one that can't is left out; alone it is refused where it is wanted.
+        if audio.iter().any(|a| a.undecodable.is_none()) {
+            let (known, unknown): (Vec<Audio>, Vec<Audio>) =
+                audio.into_iter().partition(|a| a.undecodable.is_none());
+            let named = |a: Audio| {
+                format!(
+                    "sound of an unknown kind ({})",
+                    a.undecodable.unwrap_or_default()
+                )
+            };
+            others.extend(unknown.into_iter().map(named));
+            audio = known;
+        }
         others.extend(told(&all));
-        let video = match videos[..] {
-            [] => return Err(bad("holds sound or data but no pictures")),
-            [one] => video_of(one, start)?,
-            _ => {
-                return Err(bad(
-                    "holds several videos at once, and only one could be covered",
-                ));
-            }
-        };
+        let video = video_of(chosen(&videos, stream)?, start)?;
+        let left_out = videos.len() - 1;
+        others.extend((0..left_out).map(|_| "another video".to_owned()));
         Ok(Self {
             video,
             audio,
@@ -219,6 +266,37 @@ impl Probe {
             duration,
             start,
         })
+    }
+}
+
+/// The one video, or the one that was chosen, counted from 1.
+fn chosen<'a>(videos: &[&'a Value], stream: Option<u8>) -> Result<&'a Value, StreamError> {
+    let listed = || {
+        let one = |(i, v): (usize, &&Value)| {
+            let codec = v["codec_name"].as_str().unwrap_or("unknown").escape_debug();
+            format!("{} is {codec}, {} × {}", i + 1, v["width"], v["height"])
+        };
+        videos
+            .iter()
+            .enumerate()
+            .map(one)
+            .collect::<Vec<_>>()
+            .join("; ")
+    };
+    match (videos, stream.map(usize::from)) {
+        ([], _) => Err(bad("holds sound or data but no video")),
+        ([one], None | Some(1)) => Ok(one),
+        (_, Some(n)) => videos.get(n - 1).copied().ok_or_else(|| {
+            StreamError::Failed(format!(
+                "has no video {n} ({}); correct --video-stream",
+                listed()
+            ))
+        }),
+        (_, None) => Err(StreamError::Failed(format!(
+            "holds {} videos at once ({}); choose one with --video-stream N",
+            videos.len(),
+            listed()
+        ))),
     }
 }
 
@@ -242,12 +320,25 @@ fn audio_of(s: &Value) -> Result<Audio, StreamError> {
             .filter(|n| *n >= 1.0 && *n <= 1e6)
             .map(|n| n as u32)
     };
-    let index = s["index"].as_u64().unwrap_or(0);
-    // Sound that nobody can describe can still be dropped: 0 says so.
+    let name = |v: &Value| {
+        v.as_str()
+            .filter(|n| !n.is_empty() && *n != "unknown")
+            .map(|n| n.escape_debug().to_string())
+    };
+    let (rate, channels) = (whole(&s["sample_rate"]), whole(&s["channels"]));
+    let codec = name(&s["codec_name"]);
+    // ffprobe names the kind of samples where it has a decoder.
+    let known = codec.is_some() && name(&s["sample_fmt"]).is_some();
+    let undecodable = (!known || rate.is_none() || channels.is_none()).then(|| {
+        let letters = name(&s["codec_tag_string"]).filter(|tag| !tag.starts_with('['));
+        codec.or(letters).unwrap_or_else(|| "no name".into())
+    });
     Ok(Audio {
-        index,
-        rate: whole(&s["sample_rate"]).unwrap_or(0),
-        channels: whole(&s["channels"]).unwrap_or(0),
+        index: s["index"].as_u64().unwrap_or(0),
+        rate: rate.unwrap_or(0),
+        channels: channels.unwrap_or(0),
+        layout: name(&s["channel_layout"]).unwrap_or_default(),
+        undecodable,
     })
 }
 
@@ -259,9 +350,9 @@ fn video_of(s: &Value, start: f64) -> Result<Video, StreamError> {
     };
     let (width, height) = side(&s["width"])
         .zip(side(&s["height"]))
-        .ok_or_else(|| bad("holds pictures without a size"))?;
+        .ok_or_else(|| bad("holds a video without a size"))?;
     let (num, den) =
-        ratio(&s["time_base"], '/').ok_or_else(|| bad("holds pictures without times"))?;
+        ratio(&s["time_base"], '/').ok_or_else(|| bad("holds a video without times"))?;
     let text = |v: &Value| {
         v.as_str()
             .filter(|t| *t != "unknown" && *t != "unspecified" && !t.is_empty())
@@ -305,8 +396,7 @@ fn video_of(s: &Value, start: f64) -> Result<Video, StreamError> {
         codec: text(&s["codec_name"]).unwrap_or_default(),
         width,
         height,
-        pixels: text(&s["pix_fmt"])
-            .ok_or_else(|| bad("holds pictures that ffmpeg can't decode"))?,
+        pixels: text(&s["pix_fmt"]).ok_or_else(|| bad("holds a video that ffmpeg can't decode"))?,
         time_base: TimeBase { num, den },
         aspect: ratio(&s["sample_aspect_ratio"], ':').unwrap_or((1, 1)),
         turn,

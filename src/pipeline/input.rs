@@ -1,7 +1,7 @@
 //! What an input is, by its first bytes.
 
 use std::{
-    io::{self, Read},
+    io::{self, Cursor, Read},
     sync::{Arc, atomic::AtomicBool},
 };
 
@@ -41,7 +41,7 @@ pub(super) fn read_stdin(limit: u64, progress: &dyn Progress) -> io::Result<Pipe
 
 pub(super) fn format_of(source: &Source, stdin: Option<&Vec<u8>>) -> Option<crate::Format> {
     let kind = match source {
-        Source::Stdin => stdin.map(|bytes| decode::sniff(&bytes[..bytes.len().min(decode::HEAD)])),
+        Source::Stdin => stdin.and_then(|bytes| decode::sniff_file(&mut Cursor::new(bytes)).ok()),
         Source::File(_) => kind_of(source),
     };
     match kind? {
@@ -60,8 +60,8 @@ pub(super) fn format_of(source: &Source, stdin: Option<&Vec<u8>>) -> Option<crat
     }
 }
 
-/// The first bytes of an ordinary file.
-fn head_of(source: &Source) -> Option<Vec<u8>> {
+/// An ordinary file, opened.
+fn file_of(source: &Source) -> Option<std::fs::File> {
     let Source::File(path) = source else {
         return None;
     };
@@ -69,16 +69,39 @@ fn head_of(source: &Source) -> Option<Vec<u8>> {
     if !std::fs::metadata(path).is_ok_and(|m| m.is_file()) {
         return None;
     }
+    std::fs::File::open(path).ok()
+}
+
+/// The first bytes of an ordinary file.
+fn head_of(source: &Source) -> Option<Vec<u8>> {
     let mut head = Vec::new();
-    std::fs::File::open(path)
-        .ok()?
+    file_of(source)?
         .take(decode::HEAD as u64)
         .read_to_end(&mut head)
         .ok()?;
     Some(head)
 }
 
+/// Suffixes of videos.
+const VIDEO_SUFFIXES: [&str; 52] = [
+    "264", "265", "3g2", "3gp", "amv", "asf", "av1", "avi", "bik", "cine", "dav", "divx", "dv",
+    "evo", "f4v", "flc", "fli", "flv", "gxf", "h264", "h265", "hevc", "insv", "ivf", "lrv", "m1v",
+    "m2p", "m2t", "m2ts", "m2v", "m4v", "mjpeg", "mjpg", "mkv", "mov", "mp4", "mpeg", "mpg", "mts",
+    "mxf", "nsv", "nut", "obu", "ogm", "ogv", "qt", "r3d", "rmvb", "vob", "webm", "wmv", "wtv",
+];
+/// How the side files begin that macOS writes beside others on foreign disks (AppleDouble).
+const SIDE_FILE: &[u8] = b"\0\x05\x16\x07";
+
+/// Whether a file that is not recognised has the name of a video and is not a text: it must not be skipped in
+/// silence.
+pub(super) fn named_as_video(source: &Source) -> bool {
+    let suffix = source.path().extension().and_then(|s| s.to_str());
+    let video = suffix.is_some_and(|s| VIDEO_SUFFIXES.iter().any(|v| v.eq_ignore_ascii_case(s)));
+    let binary = |head: &[u8]| head.contains(&0) && !head.starts_with(SIDE_FILE);
+    video && head_of(source).is_some_and(|head| binary(&head))
+}
+
 /// What an ordinary file is, by its content.
 pub(super) fn kind_of(source: &Source) -> Option<decode::Kind> {
-    head_of(source).map(|head| decode::sniff(&head))
+    decode::sniff_file(&mut file_of(source)?).ok()
 }

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use image::DynamicImage;
 
-use super::{Doubt, Faces, Film, Outcome, Progress, Shop, Task};
+use super::{Doubt, Faces, Film, Outcome, Progress, Shop, Task, input::named_as_video};
 use crate::{
     caution::Caution,
     decode::{self, DecodeError, Dropped, Photo},
@@ -13,6 +13,7 @@ use crate::{
     encode,
     error::Error,
     face::Face,
+    ffmpeg::StreamError,
     format::Format,
     frame::Frame,
     geometry::Rect,
@@ -20,6 +21,22 @@ use crate::{
     report::{Motion, Page, Status, VideoFacts, names},
     verify, write,
 };
+
+/// A file that nothing recognises and that has the name of a video is called one.
+fn unknown_video(job: &Job, error: Error) -> Error {
+    match error {
+        Error::Decode {
+            path,
+            source: DecodeError::NotMedia,
+        } if named_as_video(&job.source) => Error::Video {
+            path,
+            source: StreamError::Failed(
+                "has the name of a video and is of an unknown kind; make an MP4 of it first, as with `ffmpeg -i VIDEO NEW.mp4`".into(),
+            ),
+        },
+        error => error,
+    }
+}
 
 /// Most times that a covered picture is searched again: a face that was hidden by nothing but a bad
 /// look at it is found at once, and covers can make a second one look like a face.
@@ -88,12 +105,12 @@ impl Shop<'_> {
             Err(Error::Decode {
                 source: DecodeError::NotMedia | DecodeError::Empty,
                 ..
-            }) if !job.named && job.format.is_none() => {
+            }) if !job.named && job.format.is_none() && !named_as_video(&job.source) => {
                 self.outcome(job, Status::PassedOver, Seen::default())
             }
             Err(error) => {
                 let mut outcome = self.outcome(job, Status::Failed, seen);
-                outcome.fail(error);
+                outcome.fail(unknown_video(job, error));
                 outcome
             }
         })

@@ -134,8 +134,11 @@ impl Shop<'_> {
         self.as_it_stands().map_err(failed)?;
         let options = ClipOptions {
             allow_damaged: self.settings.decode.allow_damaged,
+            fit: self.settings.decode.fit,
+            stream: self.settings.decode.video_stream,
             max_memory: self.settings.decode.max_memory,
             tone_map: matches!(&self.settings.task, Task::Cover { video, .. } if video.tone_map),
+            keep_chroma: matches!(&self.settings.task, Task::Cover { video, .. } if video.choice.keep_chroma),
         };
         let unread = |source_error| Error::Read {
             path: source.into(),
@@ -263,9 +266,7 @@ impl Shop<'_> {
                 })?;
                 for frame in found {
                     if pts.last().is_some_and(|&p| p >= frame.pts) {
-                        return Err(failed(StreamError::Failed(
-                            "has pictures whose times run backwards; convert it first".into(),
-                        )));
+                        return Err(failed(StreamError::Backwards));
                     }
                     seen += frame.sure();
                     pts.push(frame.pts);
@@ -280,7 +281,7 @@ impl Shop<'_> {
         })?;
         if pts.is_empty() {
             return Err(failed(StreamError::Failed(
-                "holds no picture at all; get a sound copy".into(),
+                "holds no frames at all; get an undamaged copy".into(),
             )));
         }
         let times: Vec<f64> = pts.iter().map(|&p| base.seconds(p)).collect();
@@ -335,10 +336,10 @@ fn end_of(clip: &Clip, pts: &[i64]) -> i64 {
     } else {
         4 * longest
     };
-    match clip.probe().video.end.map(one) {
-        Some(end) if end > last && end - last <= most => end,
-        _ => last + usual,
-    }
+    clip.ends()
+        .map(one)
+        .find(|end| *end > last && end - last <= most)
+        .unwrap_or(last + usual)
 }
 
 /// The demuxer for a job that is a video.

@@ -57,6 +57,8 @@ pub(super) fn take_reading(r: &mut Reading) -> Reading {
     Reading {
         allow_damaged: r.allow_damaged,
         orientation: r.orientation,
+        fit: r.fit,
+        video_stream: r.video_stream,
         max_memory: r.max_memory,
         no_sandbox: r.no_sandbox,
         require_sandbox: r.require_sandbox,

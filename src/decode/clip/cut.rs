@@ -23,6 +23,8 @@ pub(super) fn cut(file: &File, demuxer: &str) -> Option<&'static str> {
         "ogg" => parts.pages(),
         "asf" => parts.objects(),
         "flv" => parts.tags(),
+        "mjpeg" => parts.jpegs(),
+        "dv" => parts.tape(),
         _ => Ok(None),
     };
     let _ = parts.from.seek(SeekFrom::Start(0));
@@ -262,6 +264,27 @@ impl<'a> Parts<'a> {
             self.go(start.saturating_add(size))?;
         }
         Ok(None)
+    }
+
+    /// JPEG pictures in a row end with the last one's end, and zeros behind it.
+    fn jpegs(&mut self) -> Fault {
+        let from = self.length.saturating_sub(64);
+        let mut tail = Vec::new();
+        self.from.seek(SeekFrom::Start(from))?;
+        (&mut self.from).take(64).read_to_end(&mut tail)?;
+        let end = tail.iter().rposition(|b| *b != 0).map_or(0, |at| at + 1);
+        Ok((!tail[..end].ends_with(b"\xFF\xD9")).then_some(SHORT))
+    }
+
+    /// Frames of digital tape have one length each: that of 25 or of 30 frames a second.
+    fn tape(&mut self) -> Fault {
+        let head = self.bytes::<4>()?;
+        let frame = if head[3] & 0x80 == 0 {
+            120_000
+        } else {
+            144_000
+        };
+        Ok((!self.length.is_multiple_of(frame)).then_some(SHORT))
     }
 
     fn tags(&mut self) -> Fault {

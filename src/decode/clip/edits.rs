@@ -29,6 +29,28 @@ pub(super) fn other_speeds(file: &File) -> bool {
     })
 }
 
+/// When a track's last frame ends by the track's own header, in seconds of the whole film; `None` where it does not
+/// say so. The durations of the track's samples count from the first time of decoding, and end too early where frames
+/// are stored in another order than they are shown in. `track`: counted from 0.
+pub(super) fn shown_until(file: &File, track: u64) -> Option<f64> {
+    let index = index(file);
+    let _ = (&*file).seek(SeekFrom::Start(0));
+    let index = index.ok()?;
+    let inside = |name: [u8; 4]| move |(n, body): (&[u8], _)| (n == name).then_some(body);
+    let mvhd: &[u8] = boxes(&index).find_map(inside(*b"mvhd"))?;
+    let scale = if mvhd.first() == Some(&1) { 20 } else { 12 };
+    let scale = number(mvhd.get(scale..scale + 4)?);
+    let mut tracks = boxes(&index).filter_map(inside(*b"trak"));
+    let tkhd: &[u8] =
+        boxes(tracks.nth(usize::try_from(track).ok()?)?).find_map(inside(*b"tkhd"))?;
+    let wide = tkhd.first() == Some(&1);
+    let length = tkhd.get(if wide { 28..36 } else { 20..24 })?;
+    // All ones: unknown.
+    let known = scale > 0 && length.iter().any(|b| *b != 0xFF);
+    let units = length.iter().fold(0u64, |n, b| n << 8 | u64::from(*b));
+    (known && units > 0).then(|| units as f64 / f64::from(scale))
+}
+
 /// The file's `moov` box, without its head; empty if there is none.
 fn index(file: &File) -> io::Result<Vec<u8>> {
     let mut parts = Parts::of(file)?;

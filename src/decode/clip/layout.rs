@@ -5,8 +5,9 @@ use crate::{
     planes::{Chroma, Layout},
 };
 
-/// The nearest layout that can be covered, and whether its pixels have the old name for full range.
-pub(super) fn layout(probe: &Probe) -> (Layout, bool) {
+/// The nearest layout that can be covered, and whether its pixels have the old name for full range. Colour becomes
+/// 4:2:0 unless it is to be kept.
+pub(super) fn layout(probe: &Probe, keep_chroma: bool) -> (Layout, bool) {
     let v = &probe.video;
     let name = v.pixels.as_str();
     let old = name.starts_with("yuvj");
@@ -45,6 +46,7 @@ pub(super) fn layout(probe: &Probe) -> (Layout, bool) {
     let chroma = match chroma {
         Chroma::Quarter if width % 2 == 1 || height % 2 == 1 => Chroma::Full,
         Chroma::Half if width % 2 == 1 => Chroma::Full,
+        _ if !keep_chroma && width % 2 == 0 && height % 2 == 0 => Chroma::Quarter,
         // Turned by a quarter, what was half as wide is half as high, which is written as neither.
         Chroma::Half if v.turn.swaps() => Chroma::Full,
         other => other,

@@ -98,7 +98,7 @@ impl Packets {
                 let Some(child) = self.child.take() else {
                     return Ok(None);
                 };
-                let ended = child.finish(doing).map_err(resized);
+                let ended = child.finish(doing).map_err(explained);
                 match (ended, harmless) {
                     (Err(error @ StreamError::Resized), _) => Err(error),
                     (Ok(said), Some(faults)) => {
@@ -114,18 +114,27 @@ impl Packets {
                 }
             }
             Err(error) => {
-                let said = self.child.take().map(|c| c.finish(doing).map_err(resized));
+                let said = self
+                    .child
+                    .take()
+                    .map(|c| c.finish(doing).map_err(explained));
                 Err(said.and_then(Result::err).map_or(error, damaged))
             }
         }
     }
 }
 
-/// The filter that watches over the size ends the decoder with this complaint (`Clip::upright`), which no
-/// leniency may let pass: every picture from there on would be missing.
-fn resized(error: StreamError) -> StreamError {
-    if error.to_string().contains("non positive size for width") {
+/// Complaints of the decoder that have a meaning of their own. The filter that checks the size ends the decoder
+/// (`Clip::upright`), which no leniency may let pass: every frame from there on would be missing.
+fn explained(error: StreamError) -> StreamError {
+    let said = error.to_string();
+    if said.contains("non positive size for width") {
         StreamError::Resized
+    } else if ["Non-monotonous DTS", "Non-monotonic DTS"]
+        .iter()
+        .any(|c| said.contains(c))
+    {
+        StreamError::Backwards
     } else {
         error
     }
@@ -175,7 +184,7 @@ impl Search {
             self.width as usize * self.height as usize * 3,
         )?;
         let pixels = RgbImage::from_raw(self.width, self.height, packet.data)
-            .ok_or_else(|| StreamError::Nut("a picture of the wrong size".into()))?;
+            .ok_or_else(|| StreamError::Nut("a frame of the wrong size".into()))?;
         Ok(Some((
             from_upright_pixels(DynamicImage::ImageRgb8(pixels)),
             pts,

@@ -293,7 +293,7 @@ impl<R: Read> Reader<R> {
                     channels,
                 }
             }
-            _ => return Err(wrong("a stream that is neither picture nor sound")),
+            _ => return Err(wrong("a stream that is neither video nor sound")),
         };
         let time_base = *self
             .bases
@@ -423,7 +423,7 @@ impl<R: Read> Reader<R> {
             read_exactly(&mut self.from, &mut [0; 4])?;
         }
         if size > self.largest {
-            return Err(wrong("a picture of an absurd size"));
+            return Err(wrong("a frame of an absurd size"));
         }
         let mut data = self
             .headers

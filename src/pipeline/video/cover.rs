@@ -6,7 +6,7 @@ use super::Known;
 use crate::{
     decode::clip::{Clip, Uncut},
     discover::{Job, Output},
-    encode::clip::{ClipEncoder, Plan},
+    encode::clip::{ClipEncoder, Plan, Timing},
     error::Error,
     ffmpeg::StreamError,
     pipeline::{
@@ -28,13 +28,34 @@ impl Shop<'_> {
         let Task::Cover { video, .. } = &self.settings.task else {
             return Ok(());
         };
+        let not_video = |f: crate::Format| !f.is_video();
+        let named = match &job.output {
+            Some(Output::File(target)) => crate::Format::from_path(target),
+            _ => None,
+        };
         let refused = match job.format {
+            _ if matches!(job.output, Some(Output::Stdout)) => Some(
+                "is a video, and videos can't be written to a pipe; name a file or folder with -o",
+            ),
+            format if format.or(named).is_some_and(not_video) || named.is_some_and(not_video) => {
+                Some(
+                    "is a video, and becomes MP4 or WebM only; name the output .mp4 or .webm, and make an animation of it with ffmpeg",
+                )
+            }
             Some(crate::Format::Y4m) => Some(
                 "is a compressed video, and YUV4MPEG2 is written only of what comes as such; name the output .mp4 or .webm, or pipe it: ffmpeg -i VIDEO -f yuv4mpegpipe - | unface - -o OUTPUT.y4m",
             ),
             Some(format) => video.choice.refused(format, clip.layout()),
             None => None,
         };
+        if let (true, Some(kind)) = (self.hears(clip), clip.undecodable_sound()) {
+            return Err(Error::Video {
+                path: job.source.path().into(),
+                source: StreamError::Failed(format!(
+                    "has sound that ffmpeg can't decode ({kind}); use --audio drop"
+                )),
+            });
+        }
         refused.map_or(Ok(()), |why| {
             Err(Error::Video {
                 path: job.source.path().into(),
@@ -105,7 +126,8 @@ impl Shop<'_> {
         let pending =
             write::Pending::create(target, self.settings.request.overwrite).map_err(written)?;
         let pending = pending.timeless(self.settings.request.neutral);
-        let plan = plan(&known.clip, format, tracks, video);
+        let plan = plan(known, format, tracks, video);
+        let written_size = plan.written();
         let mut encoder =
             ClipEncoder::start(plan, pending.file().map_err(written)?, &pending.path())
                 .map_err(encoded)?;
@@ -168,10 +190,9 @@ impl Shop<'_> {
         }
         encoder.finish(known.end).map_err(encoded)?;
         go_on(progress)?;
-        let layout = known.clip.layout();
         let expected = verify::Expected {
             format,
-            size: (layout.width, layout.height),
+            size: (written_size.width, written_size.height),
             times: known.film.times().to_vec(),
             end: known.clip.time_base().seconds(known.end),
             sound: sound.len(),
@@ -196,12 +217,18 @@ fn heard(known: &Known, mute: &[(f64, f64)]) -> Result<(), StreamError> {
 
 fn changed() -> StreamError {
     StreamError::Failed(
-        "gave other pictures the second time it was read; it changed meanwhile: run again".into(),
+        "gave other frames the second time it was read; it changed meanwhile: run again".into(),
     )
 }
 
 /// What the encoder must know.
-fn plan(clip: &Clip, format: crate::Format, sound: Vec<(u32, u32)>, video: &VideoOptions) -> Plan {
+fn plan(
+    known: &Known,
+    format: crate::Format,
+    sound: Vec<(u32, u32)>,
+    video: &VideoOptions,
+) -> Plan {
+    let clip = &known.clip;
     let colours = clip.colours();
     let probe = &clip.probe().video;
     Plan {
@@ -209,6 +236,7 @@ fn plan(clip: &Clip, format: crate::Format, sound: Vec<(u32, u32)>, video: &Vide
         layout: clip.layout(),
         full: colours.full && clip.layout().depth == 8,
         time_base: clip.time_base(),
+        timing: Timing::of(clip.time_base(), &known.pts, known.end),
         rate: probe.rate,
         aspect: clip.aspect(),
         // Turned fields lie side by side and can't be told any more.

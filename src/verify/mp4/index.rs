@@ -309,7 +309,14 @@ impl Walk<'_> {
         };
         let whole = (table.duration.saturating_sub(from) as u128 * u128::from(movie)
             / u128::from(scale)) as u64;
-        let cut = lasts.is_some_and(|d| d > 0 && d + slack < whole);
+        let ends = |d: u64| u128::from(d + slack) * u128::from(scale) / u128::from(movie);
+        let last = table
+            .times
+            .iter()
+            .max()
+            .map_or(0, |t| t.saturating_sub(from));
+        let late = |d: u64| video && ends(d) < u128::from(last);
+        let cut = lasts.is_some_and(|d| d > 0 && (d + slack < whole || late(d)));
         if (hidden || cut)
             && let Some(edts) = edts
         {
@@ -324,7 +331,11 @@ impl Walk<'_> {
             let second = |t: u64| start + (t as f64 - from as f64) / f64::from(scale);
             film.times = table.times.iter().map(|&t| second(t)).collect();
             film.times.sort_by(f64::total_cmp);
-            film.end = second(table.duration);
+            // Durations count from the first time of decoding; the edit says how long frames are shown.
+            let shown = lasts
+                .filter(|d| *d > 0)
+                .map(|d| start + d as f64 / f64::from(movie));
+            film.end = shown.unwrap_or_else(|| second(table.duration));
         }
     }
 }
