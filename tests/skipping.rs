@@ -239,3 +239,43 @@ fn a_report_goes_into_a_pipe_too() {
         fs::metadata(dir.path().join("a.jpg")).unwrap().len()
     );
 }
+
+#[cfg(target_os = "linux")]
+#[test]
+fn what_was_done_behind_a_long_input_is_known_after_the_run_was_killed() {
+    let dir = folder(&[
+        ("portrait.jpg", "p/b.jpg"),
+        ("grey.jpg", "p/c.jpg"),
+        ("nobody.jpg", "p/d.jpg"),
+    ]);
+    let fifo = std::process::Command::new("mkfifo")
+        .arg(dir.path().join("pipe"))
+        .status();
+    assert!(fifo.unwrap().success());
+    let args = ["pipe", "p", "-o", "o", "--skip-existing", "--report", "r"];
+    let mut run = std::process::Command::new(env!("CARGO_BIN_EXE_unface"))
+        .current_dir(dir.path())
+        .args([&args[..], &["-q", "--jobs", "2"], &COVER].concat())
+        .spawn()
+        .unwrap();
+    // The first input comes to no end, and no line of the report before its own.
+    let journal = dir.path().join("r.unfinished");
+    let lines = || fs::read_to_string(&journal).map_or(0, |t| t.lines().count());
+    let until = std::time::Instant::now() + std::time::Duration::from_secs(120);
+    while lines() < 3 {
+        assert!(std::time::Instant::now() < until, "nothing is noted");
+        std::thread::yield_now();
+    }
+    run.kill().unwrap();
+    run.wait().unwrap();
+    assert_eq!(fs::read(dir.path().join("r")).unwrap(), b"");
+    for done in ["3 skipped", "3 skipped"] {
+        let out = resume(dir.path(), &["p", "-o", "o"]);
+        code(&out, 0);
+        says(&out, done);
+        assert!(!journal.exists());
+    }
+    let done = records(&dir.path().join("r"));
+    let done = done.iter().filter(|r| r["status"] == "done");
+    assert_eq!(done.count(), 3);
+}

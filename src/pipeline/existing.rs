@@ -2,7 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{Outcome, Progress, Shop, Task, photo::Seen, stamp::Stamp};
+use super::{
+    Outcome, Progress, Shop, Task,
+    journal::{self, Journal},
+    photo::Seen,
+    stamp::Stamp,
+};
 use crate::{
     discover::{DiscoverError, Job, Output, Request, Source},
     error::Error,
@@ -14,6 +19,7 @@ use crate::{
 pub struct Existing {
     report: Option<PathBuf>,
     finished: Finished,
+    journal: Option<Journal>,
 }
 
 impl Existing {
@@ -25,16 +31,30 @@ impl Existing {
         let Some(report) = request.report.clone().filter(|_| request.skip_existing) else {
             return Ok(Self::default());
         };
-        // What is not a file, as a pipe, holds nothing of earlier runs.
-        let finished = if report.is_file() {
-            Finished::read(&report).map_err(|e| refused(&report, e))?
-        } else {
-            Finished::default()
-        };
+        let mut finished = Finished::default();
+        for path in [journal::of(&report), report.clone()] {
+            // What is not a file, as a pipe, holds nothing of earlier runs.
+            if path.is_file() {
+                finished.add(&path).map_err(|e| refused(&path, e))?;
+            }
+        }
         Ok(Self {
             report: Some(report),
             finished,
+            journal: None,
         })
+    }
+
+    /// Begins to keep note of what is done and not yet in the report, which has been begun.
+    pub(super) fn begin(&mut self, request: &Request) {
+        let report = request.report.as_deref().filter(|r| r.is_file());
+        let begun = report.map(|r| Journal::begin(r, request.skip_existing));
+        self.journal = begun.and_then(Result::ok);
+    }
+
+    /// The report is complete.
+    pub(super) fn end(self) {
+        self.journal.into_iter().for_each(Journal::end);
     }
 
     /// Makes sure that every output of a job that is there was made of the job's input, as both are
@@ -101,6 +121,9 @@ impl Shop<'_> {
             && let Some(before) = before
         {
             note_digests(job, before, &mut outcome);
+            if let Some(journal) = &self.existing.journal {
+                journal.note(&outcome.record);
+            }
         }
         Some(outcome)
     }

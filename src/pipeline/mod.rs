@@ -8,6 +8,7 @@ mod existing;
 mod film;
 mod follow;
 mod input;
+mod journal;
 mod looks;
 mod motion;
 mod moving;
@@ -230,11 +231,12 @@ pub fn run(settings: &Settings<'_>, progress: &dyn Progress) -> Result<Summary, 
             format_of(source, stdin_bytes)
         })?),
     };
-    let existing = Existing::read(&settings.request)?;
+    let mut existing = Existing::read(&settings.request)?;
     let known = planned.as_ref().map(|p| p.jobs.len() + p.failed.len());
     progress
         .planned(known)
         .map_err(|source| no_report(&settings.request, source))?;
+    existing.begin(&settings.request);
     let plan = planned.unwrap_or_default();
     let shop = Shop::new(settings, stdin, existing, limit);
     let report = settings.request.report.as_deref();
@@ -279,6 +281,7 @@ pub fn run(settings: &Settings<'_>, progress: &dyn Progress) -> Result<Summary, 
         }
     };
     told?;
+    shop.existing.end();
     summary.interrupted = (stopped || settings.list.is_some()) && progress.stop();
     summary
         .causes

@@ -103,11 +103,20 @@ impl Finished {
     /// # Errors
     /// When it can't be read, or holds anything else than lines of a report.
     pub fn read(path: &Path) -> Result<Self, FinishedError> {
-        Self::from_lines(BufReader::new(File::open(path)?))
+        let mut finished = Self::default();
+        finished.add(path)?;
+        Ok(finished)
     }
 
-    fn from_lines(mut file: impl BufRead) -> Result<Self, FinishedError> {
-        let mut finished = Self::default();
+    /// Reads a further one.
+    ///
+    /// # Errors
+    /// As [`Self::read`].
+    pub fn add(&mut self, path: &Path) -> Result<(), FinishedError> {
+        self.add_lines(BufReader::new(File::open(path)?))
+    }
+
+    fn add_lines(&mut self, mut file: impl BufRead) -> Result<(), FinishedError> {
         let mut text = Vec::new();
         for number in 1.. {
             text.clear();
@@ -116,12 +125,12 @@ impl Finished {
             }
             let line = text.trim_ascii();
             match serde_json::from_slice::<Line>(line) {
-                Ok(line) if line.version == VERSION => finished.note(line),
+                Ok(line) if line.version == VERSION => self.note(line),
                 Err(error) if !error.is_data() && torn(line, number) => {}
                 _ => return Err(FinishedError::Foreign(number)),
             }
         }
-        Ok(finished)
+        Ok(())
     }
 
     fn note(&mut self, line: Line) {
@@ -169,7 +178,9 @@ mod tests {
     }
 
     fn read(text: &str) -> Result<Finished, FinishedError> {
-        Finished::from_lines(text.as_bytes())
+        let mut finished = Finished::default();
+        finished.add_lines(text.as_bytes())?;
+        Ok(finished)
     }
 
     #[test]
