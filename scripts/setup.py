@@ -10,6 +10,7 @@ As root on Debian it also installs the ffmpeg package, which videos need.
 Needs Python 3.8 or newer with pip. Usage: python3 scripts/setup.py [--original]
 """
 import hashlib
+import json
 import os
 import platform
 import shutil
@@ -30,35 +31,10 @@ DETECTOR = {
     "options": [],
 }
 # The last one without telemetry: from 1.29 on it writes a database about each run into the user's cache folder, and sends it
-# to its makers. `strings` on the library must not find OneCollector.
-RUNTIME_VERSION = "1.28.0"
-# System and machine: the wheel's platform, its SHA-256, the library in it, the library's name here.
-RUNTIMES = {
-    ("Linux", "x86_64"): (
-        "manylinux_2_28_x86_64",
-        "a166b78ee04f3a37fa1ef82034b6a3ce96d9684e582d4d30b296de83e9998bb5",
-        "onnxruntime/capi/libonnxruntime.so." + RUNTIME_VERSION,
-        "libonnxruntime.so",
-    ),
-    ("Linux", "aarch64"): (
-        "manylinux_2_28_aarch64",
-        "8d66f9ceb29909c70839e4e4fb3435c7b490050d8f162bd5f3aba4ca01ee517f",
-        "onnxruntime/capi/libonnxruntime.so." + RUNTIME_VERSION,
-        "libonnxruntime.so",
-    ),
-    ("Darwin", "arm64"): (
-        "macosx_14_0_arm64",
-        "f5c5daabd28aad610f83fdcf32acec8fb57e6adc6c6a39fe2a3c755db957b410",
-        "onnxruntime/capi/libonnxruntime." + RUNTIME_VERSION + ".dylib",
-        "libonnxruntime.dylib",
-    ),
-    ("Windows", "AMD64"): (
-        "win_amd64",
-        "0d650aeee29368414367b65529e90afe4bf1bab76254789063b8b2f7ea3013c8",
-        "onnxruntime/capi/onnxruntime.dll",
-        "onnxruntime.dll",
-    ),
-}
+# to its makers. `strings` on the library must not find OneCollector. The program reads the same table, and loads no other copy
+# unless a person names it.
+RUNTIME = json.loads((ROOT / "models" / "onnxruntime.json").read_text())
+RUNTIME_VERSION = RUNTIME["version"]
 
 
 def sha256(path):
@@ -113,19 +89,17 @@ def runtime():
     here = (platform.system(), platform.machine())
     if os.environ.get("ORT_DYLIB_PATH"):
         return Path(os.environ["ORT_DYLIB_PATH"])
-    if here not in RUNTIMES:
+    copies = [c for c in RUNTIME["copies"] if (c["system"], c["machine"]) == here]
+    if not copies:
         sys.exit(f"setup: no pinned ONNX Runtime for {here[0]} on {here[1]}; "
                  "install onnxruntime 1.17 or newer and set ORT_DYLIB_PATH to its library")
-    tag, expected, member, name = RUNTIMES[here]
-    target = data_directory() / name
-    # The version stands beside the library, so that a newer set-up replaces an older one.
-    stamp = target.with_name("onnxruntime.version")
-    if target.exists() and stamp.exists() and stamp.read_text() == RUNTIME_VERSION:
+    copy = copies[0]
+    target = data_directory() / copy["library"]
+    if target.exists() and sha256(target) == copy["sha256"]:
         return target
     # One wheel for every Python: it is unpacked, not installed.
-    options = ["--platform", tag, "--python-version", "3.11", "--implementation", "cp", "--abi", "cp311"]
-    fetch("onnxruntime==" + RUNTIME_VERSION, options, expected, member, target)
-    stamp.write_text(RUNTIME_VERSION)
+    options = ["--platform", copy["platform"], "--python-version", "3.11", "--implementation", "cp", "--abi", "cp311"]
+    fetch("onnxruntime==" + RUNTIME_VERSION, options, copy["wheel_sha256"], copy["member"], target, copy["sha256"])
     return target
 
 

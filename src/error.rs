@@ -34,12 +34,17 @@ impl fmt::Display for ShownPath {
     }
 }
 
-/// Writes text from outside with everything escaped that could move a terminal's cursor or
-/// reorder what is read (control characters, bidirectional marks).
+/// Whether a character could move a terminal's cursor, reorder what is read or hide in it: control
+/// characters, bidirectional marks, characters without width, tags.
+pub(crate) fn is_hidden(c: char) -> bool {
+    let invisible = matches!(c, '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}');
+    c.is_control() || invisible
+}
+
+/// Writes text from outside with every hidden character escaped.
 fn write_escaped(f: &mut fmt::Formatter<'_>, text: &str) -> fmt::Result {
     for c in text.chars() {
-        let reorders = matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}');
-        if c.is_control() || reorders {
+        if is_hidden(c) {
             write!(f, "{}", c.escape_default())?;
         } else {
             fmt::Write::write_char(f, c)?;
@@ -146,6 +151,19 @@ pub enum Error {
         /// Why.
         source: io::Error,
     },
+    /// The report of another run is there.
+    #[error(
+        "{0}: the report can't be written, as a file of that name exists; add --skip-existing to go on with a report, --overwrite to replace it, or give another name"
+    )]
+    ReportExists(ShownPath),
+    /// What is there under the report's name is not a report.
+    #[error("{path}: is not a report of this program ({what}); give the report another name")]
+    NotAReport {
+        /// The report.
+        path: ShownPath,
+        /// What shows it.
+        what: String,
+    },
     /// A job panicked.
     #[error(
         "{path}: broke the program ({what}); report this as a bug, the other pictures are not touched by it"
@@ -177,6 +195,9 @@ impl Error {
             Self::Write { source, .. } => source.to_string(),
             Self::Panicked { .. } => "broke the program".into(),
             Self::Discover(DiscoverError::Exists(_)) => "its output exists already".into(),
+            Self::Discover(DiscoverError::Unproven { .. }) => {
+                "an output of its name exists that no report names for it".into()
+            }
             Self::Discover(DiscoverError::Collision(..)) => {
                 "another input would get the same name".into()
             }

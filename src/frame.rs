@@ -8,12 +8,30 @@ use image::DynamicImage;
 #[derive(Debug, Clone)]
 pub struct Frame {
     pixels: DynamicImage,
+    orientation: u8,
 }
 
 impl Frame {
     /// For `decode` alone: `_witness` can't be made elsewhere.
     pub(crate) fn new(pixels: DynamicImage, _witness: crate::decode::Upright) -> Self {
-        Self { pixels }
+        Self {
+            pixels,
+            orientation: 1,
+        }
+    }
+
+    /// Notes the EXIF orientation, 1 to 8, that made it upright.
+    pub(crate) fn applied(self, orientation: u8) -> Self {
+        Self {
+            orientation,
+            ..self
+        }
+    }
+
+    /// The EXIF orientation, 1 to 8, that was applied to make it upright; 1 where none was.
+    #[must_use]
+    pub const fn orientation(&self) -> u8 {
+        self.orientation
     }
 
     /// The pixels: 1 to 4 channels (grey, grey + alpha, RGB, RGBA) of 8 or 16 bits.

@@ -186,14 +186,15 @@ fn a_folder_keeps_its_tree_and_leaves_other_files_out() {
 #[test]
 fn a_second_run_takes_no_outputs_for_inputs_and_overwrites_nothing() {
     let dir = folder(&[("portrait.jpg", "photos/a.jpg")]);
-    code(&unface(dir.path()).arg("photos").output().unwrap(), 0);
+    let report = ["photos", "--report", "r"];
+    code(&unface(dir.path()).args(report).output().unwrap(), 0);
     let first = fs::read(dir.path().join("photos/a.unface.jpg")).unwrap();
     let again = unface(dir.path()).arg("photos").output().unwrap();
     code(&again, 1);
     assert!(text(&again.stderr).contains("--overwrite"));
     code(
         &unface(dir.path())
-            .args(["photos", "--skip-existing"])
+            .args(["photos", "--skip-existing", "--report", "r"])
             .output()
             .unwrap(),
         0,

@@ -105,7 +105,8 @@ fn a_list_refuses_single_inputs_and_replaces_nothing() {
         "--format",
         "png",
     ];
-    let out = run(dir.path(), &arguments, 1);
+    let reported = [&arguments[..], &["--report", "r"]].concat();
+    let out = run(dir.path(), &reported, 1);
     let told = text(&out.stderr);
     assert!(
         told.contains("two inputs would get this name (a.jpg and"),
@@ -119,7 +120,7 @@ fn a_list_refuses_single_inputs_and_replaces_nothing() {
     assert_eq!(names(&dir.path().join("safe")), ["a.png", "old.jpg", "x"]);
     // Another run: what is there stays, or is passed over.
     run(dir.path(), &arguments, 1);
-    let again: Vec<&str> = arguments
+    let again: Vec<&str> = reported
         .iter()
         .copied()
         .chain(["--skip-existing"])

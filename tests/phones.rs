@@ -317,7 +317,16 @@ fn the_clip_of_a_motion_photo_is_dropped_and_said_or_covered_as_a_file_of_its_ow
     code(&out, 1);
     assert!(text(&out.stderr).contains("a.jpg.unface.mp4: exists already"));
     code(
-        &unface(dir.path(), &["a.jpg", "--keep-motion", "--skip-existing"]),
+        &unface(
+            dir.path(),
+            &[
+                "a.jpg",
+                "--keep-motion",
+                "--skip-existing",
+                "--report",
+                "r.json",
+            ],
+        ),
         0,
     );
     assert!(dir.path().join("a.unface.jpg").exists());

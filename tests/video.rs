@@ -18,7 +18,7 @@ use tempfile::TempDir;
 use unface::{
     Face, Format, Rect,
     ffmpeg::nut::{Content, Reader, Stream, TimeBase, Writer},
-    report::Boxes,
+    report::{Boxes, Moving},
     sound::{Audio, Sound, vocoder::Vocoder},
     track::{self, Motion, Options, Sighting, Tracker},
     verify,
@@ -311,9 +311,10 @@ fn what_detect_prints_of_a_video_can_be_edited_and_applied() {
     fs::write(
         dir.path().join("boxes.jsonl"),
         format!(
-            "{}\n{}\n{}\n{}\n",
-            nobody(0),
+            "{}\n{}\n{}\n{}\n{}\n",
+            [0, 1].map(nobody).join("\n"),
             line(2, 20),
+            [3, 4, 5, 6, 7].map(nobody).join("\n"),
             line(8, 80),
             nobody(9)
         ),
@@ -724,15 +725,22 @@ fn a_face_in_one_of_few_frames_must_not_be_clearer_than_in_a_photo() {
     assert_eq!((slow.len(), slow.at(1).len(), slow.at(2).len()), (1, 1, 0));
 }
 
+fn moving(frames: Option<usize>) -> Moving<'static> {
+    Moving {
+        size: (10, 10),
+        frames,
+        orientations: &[],
+    }
+}
+
 #[test]
 fn boxes_of_a_frame_that_is_not_there_are_refused() {
-    let boxes = Boxes::parse(concat!(
-        r#"{"path":"a.mp4","frame":0,"faces":[]}"#,
-        "\n",
-        r#"{"path":"a.mp4","frame":12,"faces":[{"x1":1,"y1":1,"x2":2,"y2":2}]}"#
-    ))
-    .unwrap();
-    let of = |name: &str, frames| boxes.over_time(Path::new(name), 10, 10, Some(frames));
+    let line = |frame: usize| {
+        format!(r#"{{"path":"a.mp4","frame":{frame},"faces":[{{"x1":1,"y1":1,"x2":2,"y2":2}}]}}"#)
+    };
+    let lines: Vec<String> = (0..13).map(line).collect();
+    let boxes = Boxes::parse(&lines.join("\n")).unwrap();
+    let of = |name: &str, frames| boxes.over_time(Path::new(name), moving(Some(frames)));
     assert!(of("a.mp4", 13).is_ok());
     assert!(of("a.mp4", 12).is_err());
     assert!(of("b.mp4", 13).is_err());
@@ -745,13 +753,16 @@ fn a_cut_off_file_of_boxes_left_the_rest_of_a_video_uncovered() {
         let text: String = lines.iter().map(|&n| line(n)).collect();
         Boxes::parse(&text)
             .unwrap()
-            .over_time(Path::new("a.mp4"), 10, 10, frames)
+            .over_time(Path::new("a.mp4"), moving(frames))
     };
     assert!(of(&[0, 1, 2], Some(3)).is_ok());
     assert!(of(&[0, 1], Some(3)).is_err());
     assert!(of(&[1, 2], Some(3)).is_err());
-    // What may lie between is interpolated.
-    assert!(of(&[0, 2], Some(3)).is_ok());
+    // Who is shown in a frame without a line would stay uncovered.
+    for frames in [Some(3), None] {
+        let error = of(&[0, 2], frames).unwrap_err().to_string();
+        assert!(error.contains("no line for frame 1;"), "{error}");
+    }
     assert!(of(&[0], None).is_ok());
 }
 
@@ -846,6 +857,12 @@ fn outlines_with_the_numbers_of_tracks_are_drawn_over_what_is_covered() {
     );
     let lines = concat!(
         r#"{"path":"in.mp4","frame":0,"faces":[{"x1":100,"y1":80,"x2":180,"y2":180,"track":1}]}"#,
+        "\n",
+        r#"{"path":"in.mp4","frame":1,"faces":[]}"#,
+        "\n",
+        r#"{"path":"in.mp4","frame":2,"faces":[]}"#,
+        "\n",
+        r#"{"path":"in.mp4","frame":3,"faces":[]}"#,
         "\n",
         r#"{"path":"in.mp4","frame":4,"faces":[]}"#
     );

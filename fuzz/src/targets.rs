@@ -11,7 +11,7 @@ use unface::{
     decode::{self, Options},
     detect::{onnx, session::Network},
     ffmpeg::{nut, probe::Probe},
-    report::Boxes,
+    report::{Boxes, Moving},
     verify,
 };
 
@@ -230,11 +230,17 @@ fn boxes(bytes: &[u8]) -> u64 {
     told(&Boxes::parse(text), |boxes| {
         let mut all = 0;
         for (width, height) in [(1, 1), (640, 480), (u32::MAX, u32::MAX)] {
-            all ^= told(&boxes.of(Path::new("a.jpg"), None, (width, height)), |f| {
-                f.len() as u64
-            });
+            all ^= told(
+                &boxes.of(Path::new("a.jpg"), None, (width, height), 1),
+                |f| f.len() as u64,
+            );
         }
-        let over = boxes.over_time(Path::new("a.mp4"), 640, 480, Some(100));
+        let moving = Moving {
+            size: (640, 480),
+            frames: Some(100),
+            orientations: &[1; 100],
+        };
+        let over = boxes.over_time(Path::new("a.mp4"), moving);
         all ^ told(&over, |_| 1)
     })
 }

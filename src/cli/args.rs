@@ -48,7 +48,7 @@ pub struct Cover {
     /// Replace outputs that exist
     #[arg(long, conflicts_with = "skip_existing", help_heading = "Output")]
     pub overwrite: bool,
-    /// Pass over inputs whose output exists: goes on after a stop
+    /// Go on after a stop: skip what --report FILE of the earlier run says is done, and add to it
     #[arg(long, help_heading = "Output")]
     pub skip_existing: bool,
     /// Draw numbered outlines over the covered picture
@@ -225,7 +225,7 @@ pub struct Detect {
     max_term_width = 100
 )]
 pub struct Verify {
-    /// Files, and folders with all files in them
+    /// Files, folders with all files in them, or - for standard input
     #[arg(value_name = "FILE", required = true)]
     pub files: Vec<PathBuf>,
     /// A JSON line on every file

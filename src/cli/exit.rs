@@ -52,6 +52,7 @@ impl Exit {
             || strict
                 && !(summary.without_faces.is_empty()
                     && summary.uncertain.is_empty()
+                    && summary.unread.is_empty()
                     && summary.cautions == 0)
         {
             Self::Failed
@@ -81,6 +82,10 @@ mod tests {
         assert_eq!(Exit::after(&summary, true), Exit::Failed);
         summary.uncertain.clear();
         summary.cautions = 1;
+        assert_eq!(Exit::after(&summary, false), Exit::Done);
+        assert_eq!(Exit::after(&summary, true), Exit::Failed);
+        summary.cautions = 0;
+        summary.unread.push("a.jpg".into());
         assert_eq!(Exit::after(&summary, false), Exit::Done);
         assert_eq!(Exit::after(&summary, true), Exit::Failed);
         summary.failed = 1;

@@ -13,10 +13,16 @@ mod verify;
 
 use std::sync::{
     Arc,
-    atomic::{AtomicUsize, Ordering},
+    atomic::{AtomicBool, AtomicUsize, Ordering},
 };
 
-use unface::{Error, cage::Launcher, discover::Source, pipeline, report::Line};
+use unface::{
+    Error,
+    cage::Launcher,
+    discover::Source,
+    pipeline,
+    report::{Line, json_line},
+};
 
 use args::Command;
 pub use exit::Exit;
@@ -34,7 +40,7 @@ pub fn main(launcher: Launcher) -> Exit {
     if command.offline() {
         unface::cage::stay_offline();
     }
-    let stop = Arc::new(AtomicUsize::new(0));
+    let stop = Arc::new(Stop::default());
     on_interrupt(Arc::clone(&stop));
     bear_limits();
     match run(command, stop, launcher) {
@@ -80,10 +86,10 @@ fn usage(message: impl Into<String>) -> Refusal {
     }
 }
 
-fn run(command: Command, stop: Arc<AtomicUsize>, launcher: Launcher) -> Result<Exit, Refusal> {
+fn run(command: Command, stop: Arc<Stop>, launcher: Launcher) -> Result<Exit, Refusal> {
     let strict = command.strict();
     let command = match command {
-        Command::Verify(a) => return Ok(verify::run(&a, &stop)),
+        Command::Verify(a) => return Ok(verify::run(&a)),
         Command::Cover(a) => {
             if let Some(exit) = asked(&a, launcher)? {
                 return Ok(exit);
@@ -99,12 +105,19 @@ fn run(command: Command, stop: Arc<AtomicUsize>, launcher: Launcher) -> Result<E
     let detector = resolved.detector()?;
     let cage = resolved.cage(launcher)?;
     let settings = resolved.settings(detector.as_ref(), cage.as_ref())?;
-    let teller = Teller::new(stop, resolved.quiet, resolved.report(), resolved.detects);
+    let teller = Teller::new(
+        Arc::clone(&stop),
+        resolved.quiet,
+        resolved.report(),
+        resolved.detects,
+    );
+    stop.gently();
     let summary = pipeline::run(&settings, &teller);
     teller.end();
     let summary = summary?;
     if !resolved.quiet || summary.failed > 0 || summary.interrupted {
-        messages::line(&progress::summary(&summary, resolved.detects));
+        let reports = resolved.request.report.is_some();
+        messages::line(&progress::summary(&summary, resolved.detects, reports));
         progress::causes(&summary)
             .iter()
             .for_each(|l| messages::line(l));
@@ -139,6 +152,7 @@ fn asked(a: &args::Cover, launcher: Launcher) -> Result<Option<Exit>, Refusal> {
 
 fn dry_run(resolved: &Resolved) -> Result<Exit, Refusal> {
     let plan = pipeline::plan(&resolved.request)?;
+    let existing = pipeline::Existing::read(&resolved.request)?;
     let mut exit = Exit::Done;
     for (path, source) in plan.failed {
         let path = path.as_path().into();
@@ -146,6 +160,13 @@ fn dry_run(resolved: &Resolved) -> Result<Exit, Refusal> {
         exit = Exit::Failed;
     }
     for job in &plan.jobs {
+        if job.skip
+            && let Err(error) = existing.check(job)
+        {
+            messages::error(&error.to_string());
+            exit = Exit::Failed;
+            continue;
+        }
         if let (Source::File(path), true, None) = (&job.source, job.named, &job.output) {
             // What was named must be done, and this can't be.
             exit = Exit::Failed;
@@ -162,10 +183,33 @@ fn dry_run(resolved: &Resolved) -> Result<Exit, Refusal> {
     Ok(exit)
 }
 
-/// The first Ctrl-C lets the pictures in flight be dropped cleanly, the second ends at once.
-fn on_interrupt(stop: Arc<AtomicUsize>) {
+/// A person's wish to stop.
+#[derive(Debug, Default)]
+struct Stop {
+    /// How often it was said.
+    said: AtomicUsize,
+    /// Something is in flight that is to be dropped cleanly.
+    gently: AtomicBool,
+}
+
+impl Stop {
+    /// From now on the first wish lets what is in flight be dropped cleanly.
+    fn gently(&self) {
+        self.gently.store(true, Ordering::SeqCst);
+    }
+
+    fn said(&self) -> bool {
+        self.said.load(Ordering::Relaxed) > 0
+    }
+}
+
+/// While files are written, the first Ctrl-C lets what is in flight be dropped cleanly and the second
+/// ends at once. Before that, and where nothing is written, the first does: whatever is read may
+/// wait for ever, as a pipe to which nobody writes.
+fn on_interrupt(stop: Arc<Stop>) {
     let handler = move || {
-        if stop.fetch_add(1, Ordering::SeqCst) == 0 {
+        let first = stop.said.fetch_add(1, Ordering::SeqCst) == 0;
+        if first && stop.gently.load(Ordering::SeqCst) {
             messages::line("stopping; press again to stop at once");
         } else {
             unface::write::remove_all();
@@ -221,31 +265,33 @@ fn frame_line(outcome: &pipeline::Outcome, film: &pipeline::Film, frame: usize) 
         path_hex,
         frame,
         time: film.time(frame),
+        orientation: film.orientation(frame),
         width: record.width?,
         height: record.height?,
         faces: faces.collect(),
     };
-    serde_json::to_string(&line).ok()
+    json_line(&line).ok()
 }
 
 /// One line, or one for each page where there are several.
 fn picture_lines(outcome: &pipeline::Outcome) -> Vec<String> {
     let record = &outcome.record;
-    let line = |width, height, faces: &[unface::Face]| {
+    let line = |page: usize, width, height, faces: &[unface::Face]| {
         Line::new(outcome.source.path(), width, height, faces.to_vec())
+            .turned(outcome.orientations.get(page).copied())
     };
     let Some((width, height)) = record.width.zip(record.height) else {
         return Vec::new();
     };
-    let first = line(width, height, &record.faces);
+    let first = line(0, width, height, &record.faces);
     let lines = if record.pages.is_empty() {
         vec![first]
     } else {
-        let further = record.pages.iter();
-        let further = further.map(|p| line(p.width, p.height, &p.faces));
+        let further = (1..).zip(&record.pages);
+        let further = further.map(|(n, p)| line(n, p.width, p.height, &p.faces));
         let numbered = std::iter::once(first).chain(further).zip(1..);
         numbered.map(|(line, n)| line.on_page(n)).collect()
     };
-    let texts = lines.iter().map(serde_json::to_string);
+    let texts = lines.iter().map(json_line);
     texts.filter_map(Result::ok).collect()
 }

@@ -14,19 +14,19 @@ use indicatif::{ProgressBar, ProgressStyle};
 use unface::{
     Progress, ShownPath, Summary,
     decode::MOTION,
-    discover::{Job, Output, Source},
+    discover::{Job, Output, Source, named_as_media},
     pipeline::{Outcome, Pass},
-    report::{Record, Status},
+    report::{Reason, Record, Status, json_line},
 };
 
-use super::{boxes_lines, messages, report::Report};
+use super::{Stop, boxes_lines, messages, report::Report};
 
 /// Most names in the closing line.
 const MOST_NAMES: usize = 8;
 
 /// Tells of each input as it is finished.
 pub struct Teller {
-    stop: Arc<AtomicUsize>,
+    stop: Arc<Stop>,
     quiet: bool,
     report: Option<Report>,
     records: Mutex<Option<Box<dyn Write + Send>>>,
@@ -38,7 +38,7 @@ pub struct Teller {
 }
 
 impl Teller {
-    pub fn new(stop: Arc<AtomicUsize>, quiet: bool, report: Option<Report>, detects: bool) -> Self {
+    pub fn new(stop: Arc<Stop>, quiet: bool, report: Option<Report>, detects: bool) -> Self {
         Self {
             stop,
             quiet,
@@ -73,7 +73,7 @@ impl Progress for Teller {
         }
         let bar = messages::bars().add(ProgressBar::new(jobs as u64));
         if let Ok(style) = ProgressStyle::with_template(
-            "{wide_bar} {pos}/{len} pictures, {msg}, {per_sec}, {eta} left",
+            "{wide_bar} {pos}/{len} files, {msg}, {per_sec}, {eta} left",
         ) {
             bar.set_style(style);
         }
@@ -98,6 +98,9 @@ impl Progress for Teller {
         if let Some(note) = uncertain(outcome) {
             messages::line(&note);
         }
+        if let Some(note) = unread(outcome) {
+            messages::line(&note);
+        }
         for caution in &record.cautions {
             messages::line(&format!("{}: {caution}", shown(outcome)));
         }
@@ -118,7 +121,11 @@ impl Progress for Teller {
         if let Some(bar) = self.bar.get() {
             bar.set_message(format!("{faces} faces"));
             bar.inc(1);
-        } else if !self.quiet && outcome.error.is_none() && !self.detects {
+        } else if !self.quiet
+            && outcome.error.is_none()
+            && !self.detects
+            && unread(outcome).is_none()
+        {
             messages::line(&plain(outcome));
         }
         if self.detects && record.status == Status::Done {
@@ -128,8 +135,9 @@ impl Progress for Teller {
         }
         let mut records = self.records.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(sink) = records.as_mut() {
-            serde_json::to_writer(&mut *sink, record).map_err(io::Error::from)?;
-            sink.write_all(b"\n")?;
+            let line = json_line(record).map_err(io::Error::from)?;
+            // In one piece, as other runs may add to the same file.
+            sink.write_all(format!("{line}\n").as_bytes())?;
             sink.flush()?;
         }
         Ok(())
@@ -163,7 +171,7 @@ impl Progress for Teller {
     }
 
     fn stop(&self) -> bool {
-        self.stop.load(Ordering::Relaxed) > 0
+        self.stop.said()
     }
 }
 
@@ -193,10 +201,39 @@ fn plain(outcome: &Outcome) -> String {
                 dropped(record),
             )
         }
-        Status::Skipped => format!("{}: skipped, its output is there", shown(outcome)),
-        Status::PassedOver => format!("{}: passed over, no picture", shown(outcome)),
+        Status::Skipped if record.reason == Some(Reason::Repeated) => format!(
+            "{}: skipped, the list named it before and it has not changed since",
+            shown(outcome)
+        ),
+        Status::Skipped => format!(
+            "{}: skipped, the report says that its output is done",
+            shown(outcome)
+        ),
+        Status::PassedOver => format!("{}: skipped, {}", shown(outcome), why(outcome)),
         Status::Failed => format!("{}: failed", shown(outcome)),
     }
+}
+
+/// Why something in a folder was not read.
+const fn why(outcome: &Outcome) -> &'static str {
+    match outcome.record.reason {
+        Some(Reason::Link) => {
+            "it is a link, and links in folders are not followed; name it, or the file that it leads to"
+        }
+        Some(Reason::Special) => "it is a pipe, socket or device, and not a file",
+        Some(Reason::Empty) => "it is empty; copy it again",
+        Some(Reason::Unrecognised) => {
+            "its name is that of a picture or video, but its content is not of a known kind; look at it, and convert it or copy it again"
+        }
+        _ => "not a picture or video",
+    }
+}
+
+/// What was not read in a folder although it may show somebody.
+fn unread(outcome: &Outcome) -> Option<String> {
+    let path = outcome.source.path();
+    (outcome.record.status == Status::PassedOver && named_as_media(path))
+        .then(|| format!("{}: not read, {}", shown(outcome), why(outcome)))
 }
 
 /// Places that may show a face and are not covered.
@@ -316,7 +353,9 @@ fn count(n: usize, what: &str) -> String {
 pub fn planned(job: &Job) -> String {
     let source = ShownPath(job.source.path().to_path_buf());
     match (&job.output, job.skip) {
-        (Some(_), true) => format!("{source}: would be skipped, its output is there"),
+        (Some(_), true) => {
+            format!("{source}: would be skipped, the report says that its output is done")
+        }
         (Some(Output::File(path)), _) => format!("{source} → {}", ShownPath(path.clone())),
         (Some(Output::Stdout), _) => format!("{source} → standard output"),
         (None, _) if job.source == Source::Stdin => format!("{source}: looked at when it is read"),
@@ -364,14 +403,69 @@ fn what(summary: &Summary) -> String {
         .map(|(n, name)| count(*n, name))
         .collect();
     if named.is_empty() {
-        count(0, "picture")
+        count(0, "file")
     } else {
         named.join(", ")
     }
 }
 
-/// The closing line.
-pub fn summary(summary: &Summary, detects: bool) -> String {
+/// Some names of many, and how many more there are.
+fn named(paths: &[PathBuf]) -> String {
+    let names: Vec<_> = paths
+        .iter()
+        .take(MOST_NAMES)
+        .map(|p| ShownPath(p.clone()).to_string())
+        .collect();
+    let more = match paths.len().saturating_sub(MOST_NAMES) {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    format!("{}{more}", names.join(", "))
+}
+
+/// What was not done, and what to do next.
+fn rest(summary: &Summary, detects: bool, reports: bool) -> Vec<String> {
+    let mut parts = Vec::new();
+    if summary.skipped > 0 {
+        parts.push(format!("{} skipped", summary.skipped));
+    }
+    if !summary.unread.is_empty() {
+        parts.push(format!(
+            "{} not read although named as pictures or videos: {}",
+            count(summary.unread.len(), "file"),
+            named(&summary.unread)
+        ));
+    }
+    let others = [(summary.links, "link"), (summary.specials, "special file")];
+    for (n, what) in others.into_iter().filter(|(n, _)| *n > 0) {
+        parts.push(format!("{} in folders not followed", count(n, what)));
+    }
+    if summary.passed_over > 0 {
+        parts.push(format!(
+            "{} passed over as no pictures",
+            summary.passed_over
+        ));
+    }
+    parts.push(format!("{} failed", summary.failed));
+    if summary.interrupted {
+        parts.push(
+            match (detects, reports) {
+                (true, _) => "stopped before the end",
+                (_, true) => {
+                    "stopped before the end; --skip-existing with the same --report goes on from here"
+                }
+                _ => {
+                    "stopped before the end; what is finished stays, and the next run can only go on from where it stops if it has --report FILE"
+                }
+            }
+            .into(),
+        );
+    }
+    parts
+}
+
+/// The closing line. `reports`: a report is written to a file.
+pub fn summary(summary: &Summary, detects: bool, reports: bool) -> String {
     let mut parts = vec![
         format!(
             "{} {}",
@@ -385,22 +479,10 @@ pub fn summary(summary: &Summary, detects: bool) -> String {
         ),
     ];
     if !summary.without_faces.is_empty() {
-        let names: Vec<_> = summary
-            .without_faces
-            .iter()
-            .take(MOST_NAMES)
-            .map(|p| ShownPath(p.clone()).to_string())
-            .collect();
-        let more = summary.without_faces.len().saturating_sub(MOST_NAMES);
-        let more = if more > 0 {
-            format!(" and {more} more")
-        } else {
-            String::new()
-        };
         parts.push(format!(
-            "{} without a face, have a look: {}{more}",
+            "{} without a face, have a look: {}",
             summary.without_faces.len(),
-            names.join(", ")
+            named(&summary.without_faces)
         ));
     }
     if !summary.uncertain.is_empty() {
@@ -421,18 +503,6 @@ pub fn summary(summary: &Summary, detects: bool) -> String {
             count(summary.motion, "motion video")
         ));
     }
-    if summary.skipped > 0 {
-        parts.push(format!("{} skipped", summary.skipped));
-    }
-    if summary.passed_over > 0 {
-        parts.push(format!(
-            "{} passed over as no pictures",
-            summary.passed_over
-        ));
-    }
-    parts.push(format!("{} failed", summary.failed));
-    if summary.interrupted {
-        parts.push("stopped before the end; --skip-existing goes on from here".into());
-    }
+    parts.extend(rest(summary, detects, reports));
     parts.join("; ")
 }

@@ -28,7 +28,7 @@ use super::{
     Refusal,
     args::{ChromaName, Command, Cover, EffectName, Finding, Inputs, Names, RecheckName},
     messages, places,
-    report::Report,
+    report::{Present, Report},
     usage,
 };
 use models::networks;
@@ -119,6 +119,7 @@ impl Resolved {
             request.keep_motion = a.keep_motion;
             request.skip_existing = a.skip_existing;
             request.report = a.report.clone().filter(|r| r != "-").map(PathBuf::from);
+            request.digests = a.report.is_some();
             let reads = [&a.boxes, &a.image, &inputs.files_from, &inputs.files_from0];
             request.reads = reads.into_iter().flatten().cloned().collect();
             request.reads.retain(|path| path != Path::new("-"));
@@ -145,9 +146,8 @@ impl Resolved {
             (_, Some(file)) => Some(open_list(file, 0)?),
             _ => None,
         };
-        // What may replace files, or go into one place, must be known whole before any work.
-        let whole = request.overwrite
-            || request.output.as_deref() == Some(std::ffi::OsStr::new("-"))
+        // What goes into one place must be known whole before any work.
+        let whole = request.output.as_deref() == Some(std::ffi::OsStr::new("-"))
             || cover.as_ref().is_some_and(|a| a.dry_run);
         if whole && let Some(list) = stream.take() {
             request.listed = list.all().map_err(|source| Error::Read {
@@ -368,6 +368,11 @@ impl Resolved {
     pub fn report(&self) -> Option<Report> {
         let a = self.cover.as_deref()?;
         let target = a.report.clone()?;
-        Some(Report::new(target, a.overwrite))
+        let present = match (a.overwrite, a.skip_existing) {
+            (true, _) => Present::Replace,
+            (_, true) => Present::Append,
+            _ => Present::Refuse,
+        };
+        Some(Report::new(target, present))
     }
 }

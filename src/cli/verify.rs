@@ -1,12 +1,10 @@
 //! `unface verify`: what files hold besides pixels.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
-
 use serde::Serialize;
 use unface::{
     ShownPath,
     pipeline::{self, Checked},
-    report::{VERSION, names},
+    report::{VERSION, json_line, names},
     verify::Leak,
 };
 
@@ -35,7 +33,7 @@ struct Line<'a> {
 const UNKNOWN: &str = "unknown format; unface verifies what it writes itself";
 
 /// Checks all files; silent where there is nothing to say.
-pub fn run(command: &Verify, stop: &AtomicUsize) -> Exit {
+pub fn run(command: &Verify) -> Exit {
     let (mut all, mut bad) = (0, 0);
     let mut closed = false;
     pipeline::check(&command.files, command.max_memory << 20, |checked| {
@@ -47,12 +45,9 @@ pub fn run(command: &Verify, stop: &AtomicUsize) -> Exit {
         };
         bad += usize::from(!clean);
         closed = written.is_err();
-        !closed && stop.load(Ordering::Relaxed) == 0
+        !closed
     });
-    if stop.load(Ordering::Relaxed) > 0 {
-        return Exit::Interrupted;
-    }
-    if bad > 0 && !command.json {
+    if bad > 0 && !command.json && !closed {
         messages::line(&format!(
             "{bad} of {all} files hold more than pixels, or can't be read"
         ));
@@ -114,7 +109,7 @@ fn json(checked: &Checked) -> (bool, std::io::Result<()>) {
         unchecked,
         error,
     };
-    let written = serde_json::to_string(&line)
+    let written = json_line(&line)
         .map_err(std::io::Error::from)
         .and_then(|line| messages::out(&line));
     (clean, written)

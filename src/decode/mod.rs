@@ -182,7 +182,7 @@ pub enum DecodeError {
     )]
     Damaged(String),
     /// Larger than allowed.
-    #[error("needs {} MiB of memory for its pixels where {} MiB are allowed; raise --max-memory if you trust it", .needs >> 20, .limit >> 20)]
+    #[error("needs {} MiB of memory for its pixels where {} MiB are allowed; raise --max-memory if you trust it", .needs.div_ceil(1 << 20), .limit >> 20)]
     TooLarge {
         /// Bytes it needs.
         needs: u64,
@@ -324,7 +324,7 @@ impl Stored {
         }
         clear_hidden(&mut pixels);
         let pixels = orientation::apply(pixels, orientation);
-        Ok((from_upright_pixels(pixels), gathered))
+        Ok((from_upright_pixels(pixels).applied(orientation), gathered))
     }
 }
 

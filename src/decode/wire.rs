@@ -8,7 +8,7 @@ use std::{
     ops::Range,
 };
 
-use image::{ColorType, DynamicImage};
+use image::ColorType;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -42,6 +42,8 @@ pub(super) struct Page {
     height: u32,
     channels: u8,
     bits: u8,
+    /// The EXIF orientation that was applied.
+    orientation: u8,
 }
 
 /// Options as the question's first part: fixed length, so that the file follows it as it is.
@@ -89,17 +91,15 @@ pub fn send(result: &Result<Photo, DecodeError>, to: &mut dyn Write) -> io::Resu
     });
     write_text(to, &header)?;
     if let Ok(photo) = result {
-        for pixels in pages(photo) {
-            to.write_all(pixels.as_bytes())?;
+        for page in pages(photo) {
+            to.write_all(page.pixels().as_bytes())?;
         }
     }
     Ok(())
 }
 
-fn pages(photo: &Photo) -> impl Iterator<Item = &DynamicImage> {
-    std::iter::once(&photo.frame)
-        .chain(&photo.further)
-        .map(crate::Frame::pixels)
+fn pages(photo: &Photo) -> impl Iterator<Item = &crate::Frame> {
+    std::iter::once(&photo.frame).chain(&photo.further)
 }
 
 /// Writes something as JSON, behind its length.
@@ -155,8 +155,7 @@ pub fn receive(
     let mut left = options.max_memory;
     let mut frames = Vec::new();
     for page in &header.pages {
-        let pixels = page.receive(from, options, &mut left)?;
-        frames.push(from_upright_pixels(pixels));
+        frames.push(page.receive(from, options, &mut left)?);
     }
     let mut frames = frames.into_iter();
     let frame = frames.next().ok_or_else(|| wrong("no page"))?;
@@ -174,7 +173,8 @@ pub fn receive(
 }
 
 impl Page {
-    pub(super) fn of(pixels: &DynamicImage) -> Self {
+    pub(super) fn of(frame: &crate::Frame) -> Self {
+        let pixels = frame.pixels();
         let color = pixels.color();
         let sample = color.bytes_per_pixel() / color.channel_count();
         Self {
@@ -182,6 +182,7 @@ impl Page {
             height: pixels.height(),
             channels: color.channel_count(),
             bits: 8 * sample,
+            orientation: frame.orientation(),
         }
     }
 
@@ -209,7 +210,10 @@ impl Page {
         from: &mut dyn Read,
         options: &Options,
         left: &mut u64,
-    ) -> io::Result<DynamicImage> {
+    ) -> io::Result<crate::Frame> {
+        if !(1..=8).contains(&self.orientation) {
+            return Err(wrong("an unknown orientation"));
+        }
         let color = self
             .color()
             .ok_or_else(|| wrong("an unknown kind of pixels"))?;
@@ -226,8 +230,9 @@ impl Page {
         if data.len() as u64 != size {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
-        pixels_from(self.width, self.height, color, data)
-            .map_err(|_| wrong("an unknown kind of pixels"))
+        let pixels = pixels_from(self.width, self.height, color, data)
+            .map_err(|_| wrong("an unknown kind of pixels"))?;
+        Ok(from_upright_pixels(pixels).applied(self.orientation))
     }
 }
 

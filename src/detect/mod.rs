@@ -6,6 +6,7 @@
 
 pub mod again;
 pub mod family;
+pub mod library;
 pub mod manifest;
 pub mod merge;
 pub mod model;

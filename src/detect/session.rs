@@ -17,18 +17,11 @@ use ort::{
 use super::{
     DetectError,
     family::Family,
+    library::Library,
     model::{Model, Spec, Tensor},
     onnx,
     pair::Pair,
 };
-
-/// The library's usual file name on this system.
-#[cfg(windows)]
-const LIBRARY: &str = "onnxruntime.dll";
-#[cfg(target_os = "macos")]
-const LIBRARY: &str = "libonnxruntime.dylib";
-#[cfg(not(any(windows, target_os = "macos")))]
-const LIBRARY: &str = "libonnxruntime.so";
 
 /// The variable that must be `1` before ONNX Runtime is loaded: from 1.29 on it keeps a record of each run in the user's cache
 /// folder and sends it to its makers, and nothing else stops that.
@@ -54,58 +47,43 @@ impl std::fmt::Debug for Runtime {
 impl Runtime {
     /// Loads the library, once a process.
     ///
-    /// Looked for, in this order: `chosen` (an error if it can't be loaded), `ORT_DYLIB_PATH`
-    /// (likewise), beside the executable and in `../lib` of it, in each of `folders`, then by the
-    /// system's loader.
+    /// It is `chosen` by a person or, where nothing is, by `ORT_DYLIB_PATH`. Otherwise it is the first
+    /// that is there in `folders`, beside the executable and in `../lib` of it, and must be one of the
+    /// copies of version 1.28.0 whose checksums this program knows.
     ///
     /// # Errors
     /// [`DetectError::Runtime`] with how to get the library when there is none that fits, and for one that would report
     /// to its makers, unless [`NO_TELEMETRY`] is set.
     pub fn load(chosen: Option<&Path>, folders: &[PathBuf]) -> Result<Self, DetectError> {
-        let by_variable = env::var_os("ORT_DYLIB_PATH")
-            .filter(|v| !v.is_empty())
-            .map(PathBuf::from);
-        if let Some(path) = chosen.map(Path::to_path_buf).or(by_variable) {
-            // `ort` would look for a relative path beside the executable first.
-            let path = fs::canonicalize(&path).map_err(|e| {
-                DetectError::Runtime(format!("{}: {e}", crate::ShownPath(path.clone())))
-            })?;
-            return Self::open(path).map_err(DetectError::Runtime);
-        }
-        let mut tried = Vec::new();
-        for path in candidates(folders) {
-            match Self::open(path) {
-                Ok(runtime) => return Ok(runtime),
-                Err(why) => tried.push(why),
-            }
-        }
-        // A file that was there but did not load says more than "not found anywhere".
-        let why = if tried.len() > 1 {
-            tried.swap_remove(0)
-        } else {
-            "no such library on this machine".into()
-        };
-        Err(DetectError::Runtime(why))
+        Library::find(chosen, folders)
+            .and_then(Self::open)
+            .map_err(DetectError::Runtime)
     }
 
-    fn open(path: PathBuf) -> Result<Self, String> {
+    fn open(library: Library) -> Result<Self, String> {
+        let known = library.version.clone();
         if env::var_os(NO_TELEMETRY).is_none_or(|v| v != "1")
-            && version(&path).is_none_or(|v| tells(&v))
+            && known
+                .or_else(|| version(&library.path))
+                .is_none_or(|v| tells(&v))
         {
-            let shown = crate::ShownPath(path);
+            let shown = crate::ShownPath(library.path);
             return Err(format!(
                 "{shown}: is not known to be a version that keeps from reporting to its makers; set {NO_TELEMETRY}=1 before the program starts"
             ));
         }
-        let environment = ort::init_from(&path)
+        let environment = ort::init_from(library.to_load())
             .map_err(|e| e.to_string())?
             .with_telemetry(false)
             .build()
             .map_err(|e| e.to_string())?;
-        Ok(Self { environment, path })
+        Ok(Self {
+            environment,
+            path: library.path,
+        })
     }
 
-    /// Where the library was loaded from; a bare name if the system's loader found it.
+    /// Where the library lies.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
@@ -148,21 +126,6 @@ fn version(path: &Path) -> Option<String> {
         let at = bytes.windows(6).position(|w| w == b"VERS_1")?;
         digits(std::str::from_utf8(bytes.get(at..at + 16)?.split(|&b| b == 0).next()?).ok()?)
     })
-}
-
-fn candidates(folders: &[PathBuf]) -> Vec<PathBuf> {
-    let mut places = Vec::new();
-    if let Some(folder) = env::current_exe()
-        .ok()
-        .and_then(|exe| exe.parent().map(Path::to_path_buf))
-    {
-        places.push(folder.join(LIBRARY));
-        places.push(folder.join("../lib").join(LIBRARY));
-    }
-    places.extend(folders.iter().map(|f| f.join(LIBRARY)));
-    places.retain(|p| p.is_file());
-    places.push(PathBuf::from(LIBRARY));
-    places
 }
 
 /// A model file that was read and recognised once, to open sessions from.

@@ -56,9 +56,29 @@ pub enum DiscoverError {
     Report(ShownPath, &'static str),
     /// An output exists.
     #[error(
-        "{0}: exists already; use --overwrite to replace, --skip-existing to go on after a stop, or another -o"
+        "{0}: exists already; use --overwrite to replace it, another -o, or --skip-existing with the --report of the run that was stopped"
     )]
     Exists(ShownPath),
+    /// An output exists, and nothing shows that it was made of this input.
+    #[error(
+        "{output}: exists already, and {}; {}, use --overwrite to replace it, or another -o",
+        match report {
+            Some(report) => format!("{report} does not say that it was made of {input} as both are now"),
+            None => format!("without a report it is not known to be made of {input}"),
+        },
+        match report {
+            Some(_) => "look at it and remove it",
+            None => "name the --report of the run that wrote it",
+        }
+    )]
+    Unproven {
+        /// The output.
+        output: ShownPath,
+        /// The input.
+        input: ShownPath,
+        /// The report that was read.
+        report: Option<ShownPath>,
+    },
     /// A sequence must be a folder.
     #[error("{0}: is no folder; --sequence takes folders of numbered frames, leave it out")]
     NoFolder(ShownPath),

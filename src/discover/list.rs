@@ -2,11 +2,12 @@
 //!
 //! A plan knows all names before any work; a list that may never end can't be planned. Its inputs
 //! are settled one by one, and what a plan would refuse as a whole is refused as one failed input:
-//! a name that another input of the list has got, an output that is an input. Nothing is ever
-//! replaced, so that an input that comes late can't have been overwritten by an earlier output.
+//! a name that another input of the list has got, an output that is an input. What is replaced, where
+//! that is asked for or an input has changed, lies in the output folder, where no input may lie: an
+//! input that comes late can't have been overwritten by an earlier output.
 
 use std::{
-    collections::{HashMap, HashSet, VecDeque},
+    collections::{HashMap, VecDeque},
     fs,
     io::{self, BufRead, BufReader, Read},
     path::{Path, PathBuf},
@@ -18,7 +19,8 @@ use std::{
 };
 
 use super::{
-    DiscoverError, Job, Plan, Request, Source,
+    DiscoverError, Job, Request, Source, Unfollowed,
+    ledger::{Ledger, Mark, Turn, whole},
     place::{Key, Places},
     plan,
 };
@@ -66,16 +68,13 @@ impl List {
         Self(Mutex::new(receive))
     }
 
-    /// The next one; `None` at the end, or when `stop` says so.
-    fn next(&self, stop: &dyn Fn() -> bool) -> Option<io::Result<PathBuf>> {
+    /// What has come, if it comes before [`PATIENCE`] is over.
+    fn poll(&self) -> Polled {
         let receiver = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        loop {
-            match receiver.recv_timeout(PATIENCE) {
-                Ok(next) => return Some(next),
-                Err(RecvTimeoutError::Disconnected) => return None,
-                Err(RecvTimeoutError::Timeout) if stop() => return None,
-                Err(RecvTimeoutError::Timeout) => {}
-            }
+        match receiver.recv_timeout(PATIENCE) {
+            Ok(next) => Polled::Next(next),
+            Err(RecvTimeoutError::Timeout) => Polled::Nothing,
+            Err(RecvTimeoutError::Disconnected) => Polled::End,
         }
     }
 
@@ -84,8 +83,17 @@ impl List {
     /// # Errors
     /// When it can't be read.
     pub fn all(self) -> io::Result<Vec<PathBuf>> {
-        std::iter::from_fn(|| self.next(&|| false)).collect()
+        let receiver = self.0.into_inner();
+        let receiver = receiver.unwrap_or_else(PoisonError::into_inner);
+        receiver.into_iter().collect()
     }
+}
+
+/// What a list has to give at the moment.
+enum Polled {
+    Next(io::Result<PathBuf>),
+    Nothing,
+    End,
 }
 
 #[cfg(unix)]
@@ -98,15 +106,19 @@ fn path(bytes: Vec<u8>) -> PathBuf {
     String::from_utf8_lossy(&bytes).into_owned().into()
 }
 
-/// What a list gives: something to be done, or an input that failed already.
+/// What a list gives: something to be done, or an input whose fate is known already.
 #[derive(Debug)]
 pub enum Listed {
     /// An input with its output.
     Job(Job),
+    /// An input that was named before and has not changed since.
+    Repeated(PathBuf),
     /// An input that is refused.
     Refused(PathBuf, DiscoverError),
     /// An input, or the list itself, that can't be looked at.
     Unreadable(PathBuf, io::Error),
+    /// What is not opened in a folder.
+    Unfollowed(PathBuf, Unfollowed),
 }
 
 /// Jobs from a list, one after the other.
@@ -115,12 +127,13 @@ pub struct Stream<'a, F> {
     request: Request,
     format_of: F,
     stop: &'a (dyn Fn() -> bool + Sync),
+    ledger: &'a Ledger,
     ready: VecDeque<Listed>,
-    seen: HashSet<PathBuf>,
+    /// Inputs that changed while they were worked on, to be settled when that is over.
+    waiting: VecDeque<Job>,
     places: Places,
     taken: HashMap<Key, PathBuf>,
-    /// Links and special files inside folders, which are not opened.
-    pub passed_over: usize,
+    ended: bool,
 }
 
 impl<F> std::fmt::Debug for Stream<'_, F> {
@@ -130,11 +143,13 @@ impl<F> std::fmt::Debug for Stream<'_, F> {
 }
 
 impl<'a, F: Fn(&Source) -> Option<Format>> Stream<'a, F> {
-    /// `format_of` as for [`plan`]; `stop` says when to end before the list does.
+    /// `format_of` as for [`plan`]; `ledger`: told by who works on the jobs; `stop` says when to end
+    /// before the list does.
     pub fn new(
         list: &'a List,
         request: &Request,
         format_of: F,
+        ledger: &'a Ledger,
         stop: &'a (dyn Fn() -> bool + Sync),
     ) -> Self {
         Self {
@@ -143,81 +158,127 @@ impl<'a, F: Fn(&Source) -> Option<Format>> Stream<'a, F> {
                 list: true,
                 inputs: Vec::new(),
                 listed: Vec::new(),
-                // What an earlier input of the list made must never be replaced.
-                overwrite: false,
                 ..request.clone()
             },
             format_of,
             stop,
+            ledger,
             ready: VecDeque::new(),
-            seen: HashSet::new(),
+            waiting: VecDeque::new(),
             places: Places::default(),
             taken: HashMap::new(),
-            passed_over: 0,
+            ended: false,
         }
     }
 
     fn settle(&mut self, path: PathBuf) {
-        // The same once more is no second input.
-        if fs::canonicalize(&path).is_ok_and(|whole| self.seen.contains(&whole)) {
-            return;
-        }
-        self.request.listed = vec![path.clone()];
-        match plan(&self.request, &self.format_of) {
-            Err(DiscoverError::Exists(output)) => {
-                let error = match self.taken.get(&self.places.key(&output.0)) {
-                    Some(other) => {
-                        let (other, path) = (other.as_path().into(), path.as_path().into());
-                        DiscoverError::Collision(output, other, path)
-                    }
-                    None => DiscoverError::Exists(output),
-                };
-                self.ready.push_back(Listed::Refused(path, error));
-            }
+        let one = Request {
+            listed: vec![path.clone()],
+            // What of this may be replaced or left alone is decided for each job.
+            overwrite: true,
+            skip_existing: false,
+            ..self.request.clone()
+        };
+        match plan(&one, &self.format_of) {
             Err(error) => self.ready.push_back(Listed::Refused(path, error)),
-            Ok(Plan {
-                jobs,
-                failed,
-                passed_over,
-            }) => {
-                self.passed_over += passed_over;
-                let failed = failed.into_iter();
-                self.ready
-                    .extend(failed.map(|(path, error)| Listed::Unreadable(path, error)));
-                for job in jobs {
-                    self.accept(job);
-                }
+            Ok(plan) => {
+                let unfollowed = plan.unfollowed.into_iter();
+                let unfollowed = unfollowed.map(|(path, what)| Listed::Unfollowed(path, what));
+                let failed = plan.failed.into_iter();
+                let failed = failed.map(|(path, error)| Listed::Unreadable(path, error));
+                self.ready.extend(failed.chain(unfollowed));
+                plan.jobs.into_iter().for_each(|job| self.accept(job));
             }
         }
     }
 
-    fn accept(&mut self, job: Job) {
+    fn accept(&mut self, mut job: Job) {
         let source = job.source.path().to_path_buf();
-        let whole = fs::canonicalize(&source).unwrap_or_else(|_| source.clone());
-        if !self.seen.insert(whole) {
-            return;
-        }
-        let outputs: Vec<PathBuf> = job.files().map(Path::to_path_buf).collect();
-        for output in &outputs {
-            let shown = || output.as_path().into();
-            let over_input = fs::canonicalize(output).is_ok_and(|o| self.seen.contains(&o));
-            let refusal = if over_input {
-                Some(DiscoverError::OverInput(shown(), source.as_path().into()))
-            } else {
-                self.taken.get(&self.places.key(output)).map(|other| {
-                    let other: &Path = other;
-                    DiscoverError::Collision(shown(), other.into(), source.as_path().into())
-                })
-            };
-            if let Some(refusal) = refusal {
+        let input = whole(&source);
+        let own = match self.ledger.turn(&input) {
+            Turn::Do(own) => own,
+            Turn::Repeated => return self.ready.push_back(Listed::Repeated(source)),
+            Turn::Wait => return self.waiting.push_back(job),
+        };
+        match self.outputs(&mut job, &own) {
+            Ok(()) => {
+                for output in job.files() {
+                    self.taken.insert(self.places.key(output), source.clone());
+                }
+                self.ready.push_back(Listed::Job(job));
+            }
+            Err(refusal) => {
+                self.ledger.refuse(&input);
                 self.ready.push_back(Listed::Refused(source, refusal));
-                return;
             }
         }
-        for output in &outputs {
-            self.taken.insert(self.places.key(output), source.clone());
+    }
+
+    /// Decides what becomes of outputs that are there; `own`: what this run wrote for the same input.
+    fn outputs(&mut self, job: &mut Job, own: &[Mark]) -> Result<(), DiscoverError> {
+        job.replace = false;
+        let files: Vec<PathBuf> = job.files().map(Path::to_path_buf).collect();
+        for output in &files {
+            let shown = || output.as_path().into();
+            let source = job.source.path();
+            if fs::canonicalize(output).is_ok_and(|o| self.ledger.contains(&o)) {
+                return Err(DiscoverError::OverInput(shown(), source.into()));
+            }
+            if let Some(other) = self.taken.get(&self.places.key(output))
+                && other != source
+                && whole(other) != whole(source)
+            {
+                let other: &Path = other;
+                return Err(DiscoverError::Collision(
+                    shown(),
+                    other.into(),
+                    source.into(),
+                ));
+            }
+            match Mark::of(output) {
+                None => continue,
+                Some(mark) if own.contains(&mark) => {
+                    job.replace = true;
+                    continue;
+                }
+                Some(_) => {}
+            }
+            if self.request.overwrite && self.below_outputs(output) {
+                job.replace = true;
+            } else if self.request.skip_existing {
+                // Anything else than a file under that name is not an output.
+                let still = job.clip.as_ref() != Some(output);
+                job.skip |= still && fs::metadata(output).is_ok_and(|m| m.is_file());
+            } else {
+                return Err(DiscoverError::Exists(shown()));
+            }
         }
-        self.ready.push_back(Listed::Job(job));
+        Ok(())
+    }
+
+    /// Whether an output that is there lies in the output folder itself, and not behind a link in it:
+    /// there it could be an input that the list names later.
+    fn below_outputs(&self, output: &Path) -> bool {
+        let Some(folder) = &self.request.output else {
+            return true;
+        };
+        let above = output.parent().map(fs::canonicalize);
+        match (fs::canonicalize(folder), above) {
+            (Ok(folder), Some(Ok(above))) => above.starts_with(folder),
+            _ => false,
+        }
+    }
+
+    /// Settles what has waited.
+    fn settle_waiting(&mut self) {
+        for job in std::mem::take(&mut self.waiting) {
+            // It may have become something else meanwhile.
+            match self.ledger.turn_is_over(&whole(job.source.path())) {
+                true if job.named => self.settle(job.source.path().to_path_buf()),
+                true => self.accept(job),
+                false => self.waiting.push_back(job),
+            }
+        }
     }
 }
 
@@ -225,15 +286,28 @@ impl<F: Fn(&Source) -> Option<Format>> Iterator for Stream<'_, F> {
     type Item = Listed;
 
     fn next(&mut self) -> Option<Listed> {
-        while self.ready.is_empty() {
-            match self.list.next(self.stop)? {
-                Ok(path) => self.settle(path),
-                Err(error) => {
+        loop {
+            self.settle_waiting();
+            if let Some(ready) = self.ready.pop_front() {
+                return Some(ready);
+            }
+            if self.ended {
+                if self.waiting.is_empty() || (self.stop)() {
+                    return None;
+                }
+                self.ledger.wait(PATIENCE);
+                continue;
+            }
+            match self.list.poll() {
+                Polled::Next(Ok(path)) => self.settle(path),
+                Polled::Next(Err(error)) => {
                     let path = PathBuf::from("the list of inputs");
                     self.ready.push_back(Listed::Unreadable(path, error));
                 }
+                Polled::End => self.ended = true,
+                Polled::Nothing if (self.stop)() => return None,
+                Polled::Nothing => {}
             }
         }
-        self.ready.pop_front()
     }
 }

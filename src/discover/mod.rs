@@ -5,6 +5,7 @@
 //! for programmers hides would stay uncovered without a word.
 
 mod error;
+mod ledger;
 mod list;
 mod name;
 mod outputs;
@@ -21,6 +22,7 @@ use std::{
 
 use crate::format::Format;
 pub use error::DiscoverError;
+pub use ledger::{Ledger, Running};
 pub use list::{List, Listed, Stream};
 pub use name::OWN_MARK;
 use outputs::{clips, guard, neutral, part, refuse_collisions};
@@ -68,8 +70,10 @@ pub struct Job {
     pub format: Option<Format>,
     /// Where the clip of a motion photo goes, should it hold one that is to be kept.
     pub clip: Option<PathBuf>,
-    /// The output is there already and is to be left alone.
+    /// The output is there already and is to be left alone, if it is known to be of this input.
     pub skip: bool,
+    /// An output that is there may be replaced.
+    pub replace: bool,
 }
 
 impl Job {
@@ -98,7 +102,7 @@ pub struct Request {
     pub format: Option<Format>,
     /// Existing outputs may be replaced.
     pub overwrite: bool,
-    /// Inputs whose output exists are left alone.
+    /// Inputs whose output exists are left alone, where `report` says that it was made of them.
     pub skip_existing: bool,
     /// Nothing is to be written: jobs get no outputs.
     pub look_only: bool,
@@ -112,6 +116,8 @@ pub struct Request {
     pub rate: f64,
     /// Where a report is written: no input, no output and none of `reads`.
     pub report: Option<PathBuf>,
+    /// What inputs and outputs hold is noted in the outcomes, for a report.
+    pub digests: bool,
     /// Further files that are read, which no output may replace.
     pub reads: Vec<PathBuf>,
 }
@@ -123,8 +129,110 @@ pub struct Plan {
     pub jobs: Vec<Job>,
     /// What could not be looked at.
     pub failed: Vec<(PathBuf, io::Error)>,
-    /// Links and special files inside folders, which are not opened.
-    pub passed_over: usize,
+    /// What is not opened in folders.
+    pub unfollowed: Vec<(PathBuf, Unfollowed)>,
+}
+
+/// Why something in a folder is not opened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unfollowed {
+    /// A link, which may lead anywhere.
+    Link,
+    /// A pipe, socket or device.
+    Special,
+}
+
+/// Suffixes of pictures and videos, also of kinds that are not read, in lower case.
+const SUFFIXES: [&str; 77] = [
+    "3fr",
+    "3g2",
+    "3gp",
+    "arw",
+    "asf",
+    "avi",
+    "avif",
+    "avifs",
+    "bmp",
+    "cr2",
+    "cr3",
+    "crw",
+    "dcr",
+    "dib",
+    "divx",
+    "dng",
+    "dv",
+    "erf",
+    "f4v",
+    "flv",
+    "gif",
+    "gpr",
+    "heic",
+    "heics",
+    "heif",
+    "hif",
+    "iiq",
+    "insp",
+    "insv",
+    "jfif",
+    "jp2",
+    "jpe",
+    "jpeg",
+    "jpg",
+    "jpg_large",
+    "jxl",
+    "kdc",
+    "lrv",
+    "m2t",
+    "m2ts",
+    "m4v",
+    "mjpeg",
+    "mjpg",
+    "mkv",
+    "mod",
+    "mov",
+    "mp4",
+    "mpeg",
+    "mpg",
+    "mrw",
+    "mts",
+    "mxf",
+    "nef",
+    "nrw",
+    "ogv",
+    "orf",
+    "pef",
+    "pgm",
+    "png",
+    "ppm",
+    "psd",
+    "qt",
+    "raf",
+    "raw",
+    "rw2",
+    "rwl",
+    "sr2",
+    "srw",
+    "tif",
+    "tiff",
+    "tod",
+    "ts",
+    "vob",
+    "webm",
+    "webp",
+    "wmv",
+    "y4m",
+];
+
+/// Whether a file's name is that of a picture or a video: where its content says otherwise, or
+/// nothing, somebody may be in it all the same.
+#[must_use]
+pub fn named_as_media(path: &Path) -> bool {
+    let suffix = path.extension().and_then(|s| s.to_str());
+    suffix.is_some_and(|s| {
+        SUFFIXES
+            .binary_search(&s.to_ascii_lowercase().as_str())
+            .is_ok()
+    })
 }
 
 /// One input before it has an output.
@@ -167,7 +275,7 @@ pub fn plan(
         return Err(DiscoverError::SeveralIntoOne);
     }
     if request.sequence {
-        plan.jobs = sequences(&entries, &target)?;
+        plan.jobs = sequences(&entries, &target, request)?;
         refuse_collisions(&plan.jobs, &mut places)?;
         guard(&plan.jobs, request, &mut places)?;
         return Ok(plan);
@@ -188,6 +296,7 @@ pub fn plan(
             format,
             clip: None,
             skip: false,
+            replace: request.overwrite,
         });
     }
     part(&mut plan.jobs, &entries, &target, &mut places);
@@ -218,7 +327,11 @@ pub fn plan(
 }
 
 /// A job for each folder; where there is one only, its frames lie in the output folder itself.
-fn sequences(entries: &[Entry], target: &Target) -> Result<Vec<Job>, DiscoverError> {
+fn sequences(
+    entries: &[Entry],
+    target: &Target,
+    request: &Request,
+) -> Result<Vec<Job>, DiscoverError> {
     let mut jobs = Vec::new();
     for entry in entries {
         let path = entry.source.path();
@@ -241,6 +354,7 @@ fn sequences(entries: &[Entry], target: &Target) -> Result<Vec<Job>, DiscoverErr
             format: None,
             clip: None,
             skip: false,
+            replace: request.overwrite,
         });
     }
     Ok(jobs)

@@ -7,7 +7,7 @@ use std::{
 
 use ignore::WalkBuilder;
 
-use super::{Plan, name};
+use super::{Plan, Unfollowed, name};
 
 /// Calls `found` with each ordinary file below `root` and its path from there, by name. Folders
 /// that can't be read are put on the plan's list of failures.
@@ -55,7 +55,12 @@ pub(super) fn folder(
                 found(entry.into_path(), below);
             }
             Ok(entry) if entry.depth() > 0 && !entry.file_type().is_some_and(|t| t.is_dir()) => {
-                plan.passed_over += 1
+                let what = if entry.path_is_symlink() {
+                    Unfollowed::Link
+                } else {
+                    Unfollowed::Special
+                };
+                plan.unfollowed.push((entry.into_path(), what));
             }
             Ok(_) => {}
         }

@@ -20,7 +20,7 @@ pub struct Checked {
 }
 
 /// Reads each file of `paths`, and each file in folders among them, by name, hidden ones as well;
-/// links in folders are not followed, and reported as not read. `told` says whether to go on.
+/// links in folders are not followed, and reported as not read; `-` is standard input. `told` says whether to go on.
 ///
 /// `limit`: largest file that is read, in bytes.
 pub fn check(paths: &[PathBuf], limit: u64, mut told: impl FnMut(Checked) -> bool) {
@@ -68,8 +68,12 @@ fn unreadable(path: &Path, source: std::io::Error) -> Checked {
 
 fn one(path: &Path, limit: u64) -> Checked {
     let mut bytes = Vec::new();
-    let read = std::fs::File::open(path)
-        .and_then(|f| f.take(limit.saturating_add(1)).read_to_end(&mut bytes));
+    let most = limit.saturating_add(1);
+    let read = if path == Path::new("-") {
+        std::io::stdin().take(most).read_to_end(&mut bytes)
+    } else {
+        std::fs::File::open(path).and_then(|f| f.take(most).read_to_end(&mut bytes))
+    };
     if let Err(source) = read {
         return unreadable(path, source);
     }

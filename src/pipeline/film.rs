@@ -13,6 +13,7 @@ pub struct Film {
     tracks: Tracks,
     scale: (f32, f32),
     times: Vec<f64>,
+    orientations: Vec<u8>,
 }
 
 impl Film {
@@ -22,7 +23,23 @@ impl Film {
             tracks,
             scale,
             times,
+            orientations: Vec::new(),
         }
+    }
+
+    /// The same with the EXIF orientation that was applied to each frame.
+    pub(super) fn turned(self, orientations: Vec<u8>) -> Self {
+        Self {
+            orientations,
+            ..self
+        }
+    }
+
+    /// The EXIF orientation, 1 to 8, that was applied to a frame; none where a video's pixels are
+    /// searched as `ffmpeg` gives them.
+    #[must_use]
+    pub fn orientation(&self, frame: usize) -> Option<u8> {
+        self.orientations.get(frame).copied()
     }
 
     /// Tracks.

@@ -4,9 +4,11 @@ mod animation;
 mod caged;
 mod check;
 mod crew;
+mod existing;
 mod film;
 mod follow;
 mod input;
+mod journal;
 mod looks;
 mod motion;
 mod moving;
@@ -27,16 +29,17 @@ use std::{
 use crate::{
     decode, detect,
     detect::rule::Rule,
-    discover::{self, Job, Listed, Source},
+    discover::{self, Job, Listed, Source, Unfollowed},
     error::Error,
     face::Face,
     geometry::Rect,
     redact,
-    report::{Boxes, Record, Status, VERSION, names},
+    report::{Boxes, Reason, Record, Status, VERSION, names},
 };
 
 pub use caged::{Caged, enter_cage};
 pub use check::{Checked, check};
+pub use existing::Existing;
 pub use film::Film;
 pub use summary::Summary;
 pub use video::VideoOptions;
@@ -183,6 +186,8 @@ pub struct Outcome {
     pub error: Option<Error>,
     /// For a video: its faces over time.
     pub film: Option<Film>,
+    /// The EXIF orientation, 1 to 8, that was applied to each page of a photo.
+    pub orientations: Vec<u8>,
 }
 
 /// Runs everything, in the order of the inputs.
@@ -226,45 +231,45 @@ pub fn run(settings: &Settings<'_>, progress: &dyn Progress) -> Result<Summary, 
             format_of(source, stdin_bytes)
         })?),
     };
+    let mut existing = Existing::read(&settings.request)?;
     let known = planned.as_ref().map(|p| p.jobs.len() + p.failed.len());
-    progress.planned(known).map_err(|source| Error::Report {
-        path: settings
-            .request
-            .report
-            .as_deref()
-            .unwrap_or(Path::new("the report"))
-            .into(),
-        source,
-    })?;
-    let mut jobs = Vec::new();
-    let mut unreadable = Vec::new();
-    if let Some(plan) = planned {
-        summary.passed_over = plan.passed_over;
-        (jobs, unreadable) = (plan.jobs, plan.failed);
-    }
-    let shop = Shop::new(settings, stdin, limit);
+    progress
+        .planned(known)
+        .map_err(|source| no_report(&settings.request, source))?;
+    existing.begin(&settings.request);
+    let plan = planned.unwrap_or_default();
+    let shop = Shop::new(settings, stdin, existing, limit);
     let report = settings.request.report.as_deref();
     let lines = report.map_or_else(|| "standard output".into(), Path::to_path_buf);
-    for (path, source) in unreadable {
-        let outcome = Outcome::unreadable(path, source);
+    let unreadable = plan.failed.into_iter();
+    let unreadable = unreadable.map(|(path, source)| Outcome::unreadable(path, source));
+    let unfollowed = plan.unfollowed.into_iter();
+    let unfollowed = unfollowed.map(|(path, what)| Outcome::unfollowed(path, what));
+    for outcome in unreadable.chain(unfollowed) {
         tell(&mut summary, progress, &outcome, &lines)?;
     }
+    let jobs = plan.jobs;
     let mut told = Ok(());
-    let work = |job: (usize, &Job)| shop.work(job, progress);
+    let ledger = discover::Ledger::default();
+    let work = |job: (usize, &Job)| {
+        let running = settings.list.as_ref().map(|_| ledger.begin(job.1));
+        let outcome = shop.work(job, progress)?;
+        if outcome.error.is_none() {
+            running.into_iter().for_each(discover::Running::done);
+        }
+        Some(outcome)
+    };
     let mut sink = |outcome| {
         told = tell(&mut summary, progress, &outcome, &lines);
         told.is_ok() && !summary.closed
     };
     let stop = || progress.stop();
-    let mut passed_over = 0;
     let stopped = match &settings.list {
         Some(list) => {
             let format = |source: &Source| format_of(source, None);
-            let mut stream = discover::Stream::new(list, &settings.request, format, &stop);
-            let items = stream.by_ref().map(item).enumerate();
-            let stopped = crew::work(items, settings, work, progress, &mut sink);
-            passed_over = stream.passed_over;
-            stopped
+            let stream = discover::Stream::new(list, &settings.request, format, &ledger, &stop);
+            let items = stream.map(item).enumerate();
+            crew::work(items, settings, work, progress, &mut sink)
         }
         None => {
             let mut items: Vec<_> = jobs.into_iter().map(crew::Item::Job).enumerate().collect();
@@ -276,7 +281,7 @@ pub fn run(settings: &Settings<'_>, progress: &dyn Progress) -> Result<Summary, 
         }
     };
     told?;
-    summary.passed_over += passed_over;
+    shop.existing.end();
     summary.interrupted = (stopped || settings.list.is_some()) && progress.stop();
     summary
         .causes
@@ -289,7 +294,27 @@ fn item(listed: Listed) -> crew::Item {
         Listed::Job(job) => return crew::Item::Job(job),
         Listed::Refused(path, error) => Outcome::failed(Source::File(path), error.into()),
         Listed::Unreadable(path, error) => Outcome::unreadable(path, error),
+        Listed::Unfollowed(path, what) => Outcome::unfollowed(path, what),
+        Listed::Repeated(path) => {
+            let mut outcome = Outcome::new(Source::File(path), Status::Skipped);
+            outcome.record.reason = Some(Reason::Repeated);
+            outcome
+        }
     }))
+}
+
+/// Why the report can't be begun.
+fn no_report(request: &discover::Request, source: io::Error) -> Error {
+    let path = request.report.as_deref();
+    let path = path.unwrap_or(Path::new("the report")).into();
+    match source.kind() {
+        io::ErrorKind::AlreadyExists => Error::ReportExists(path),
+        io::ErrorKind::InvalidData => Error::NotAReport {
+            path,
+            what: source.to_string(),
+        },
+        _ => Error::Report { path, source },
+    }
 }
 
 /// An order that nobody can guess (Fisher and Yates).
@@ -333,6 +358,9 @@ impl Outcome {
             path_hex,
             output: None,
             status,
+            reason: None,
+            input: None,
+            written: None,
             width: None,
             height: None,
             faces: Vec::new(),
@@ -352,11 +380,13 @@ impl Outcome {
             record,
             error: None,
             film: None,
+            orientations: Vec::new(),
         }
     }
 
     fn fail(&mut self, error: Error) {
         self.record.status = Status::Failed;
+        (self.record.output, self.record.reason) = (None, None);
         self.record.error = Some(error.to_string());
         self.error = Some(error);
     }
@@ -367,6 +397,15 @@ impl Outcome {
             source,
         };
         Self::failed(Source::File(path), error)
+    }
+
+    fn unfollowed(path: PathBuf, what: Unfollowed) -> Self {
+        let mut outcome = Self::new(Source::File(path), Status::PassedOver);
+        outcome.record.reason = Some(match what {
+            Unfollowed::Link => Reason::Link,
+            Unfollowed::Special => Reason::Special,
+        });
+        outcome
     }
 
     fn failed(source: Source, error: Error) -> Self {

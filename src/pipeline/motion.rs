@@ -77,7 +77,8 @@ impl Shop<'_> {
             ..job.clone()
         };
         forget(dropped, clip.bytes);
-        if self.settings.request.skip_existing && target.exists() {
+        if self.settings.request.skip_existing && target.symlink_metadata().is_ok() {
+            self.existing.check_one(&job.source, target)?;
             return Ok(None);
         }
         let mut outcome = Outcome::new(job.source.clone(), Status::Done);
@@ -87,6 +88,7 @@ impl Shop<'_> {
             .map_err(|e| of_clip(e, target))?;
         Ok(outcome.record.video.map(|facts| Motion {
             output: names(target).0,
+            written: None,
             facts,
         }))
     }

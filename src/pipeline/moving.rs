@@ -13,7 +13,7 @@ use crate::{
     frame::Frame,
     geometry::Rect,
     redact::clip::Spot,
-    report::Boxes,
+    report::{Boxes, Moving},
     track::{self, Camera, Covered, Motion, Sighting, Tracker, Tracks},
 };
 
@@ -43,8 +43,14 @@ pub(super) fn given(
     source: &Path,
     size: (u32, u32),
     times: &[f64],
+    orientations: &[u8],
 ) -> Result<Tracks, Error> {
-    let given = boxes.over_time(source, size.0, size.1, Some(times.len()));
+    let moving = Moving {
+        size,
+        frames: Some(times.len()),
+        orientations,
+    };
+    let given = boxes.over_time(source, moving);
     let given = given.map_err(|e| Error::Boxes {
         path: source.into(),
         source: e,
@@ -62,6 +68,7 @@ pub(super) struct Follower<'a> {
     tracker: Tracker,
     camera: Camera,
     times: Vec<f64>,
+    orientations: Vec<u8>,
     waiting: Vec<(Frame, Option<Motion>)>,
     /// Frames that are searched at the same time.
     batch: usize,
@@ -102,6 +109,7 @@ impl<'a> Follower<'a> {
             tracker: Tracker::new(options, size),
             camera: Camera::default(),
             times: Vec::new(),
+            orientations: Vec::new(),
             waiting: Vec::new(),
             batch: (most as usize).clamp(1, 2 * shop.settings.workers.max(1)),
             faces: 0,
@@ -126,6 +134,7 @@ impl<'a> Follower<'a> {
         progress: &dyn Progress,
     ) -> Result<(), Error> {
         self.times.push(time);
+        self.orientations.push(frame.orientation());
         if self.search.is_none() {
             return go_on(progress);
         }
@@ -169,9 +178,15 @@ impl<'a> Follower<'a> {
     pub(super) fn finish(mut self, progress: &dyn Progress) -> Result<Film, Error> {
         self.flush(progress)?;
         let tracks = match &self.shop.settings.faces {
-            Faces::Given(boxes) => given(boxes, self.source, self.size, &self.times)?,
+            Faces::Given(boxes) => given(
+                boxes,
+                self.source,
+                self.size,
+                &self.times,
+                &self.orientations,
+            )?,
             _ => self.tracker.finish(),
         };
-        Ok(Film::new(tracks, (1.0, 1.0), self.times))
+        Ok(Film::new(tracks, (1.0, 1.0), self.times).turned(self.orientations))
     }
 }

@@ -1,8 +1,10 @@
-//! Standard input that can be left: whoever waits for it can be told to stop, although nothing
-//! comes and nothing ends.
+//! Standard input and pipes that can be left: whoever waits for them can be told to stop, although
+//! nothing comes and nothing ends.
 
 use std::{
+    fs::File,
     io::{self, Cursor, Read},
+    path::Path,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -19,7 +21,7 @@ const TICK: Duration = Duration::from_millis(50);
 const BLOCK: usize = 1 << 18;
 const WAITING: usize = 4;
 
-/// Standard input, read by a thread that is left alone when nobody wants more: it ends with the
+/// Standard input or a pipe, read by a thread that is left alone when nobody wants more: it ends with the
 /// program at the latest.
 pub(super) struct Patient {
     blocks: Receiver<io::Result<Vec<u8>>>,
@@ -28,14 +30,33 @@ pub(super) struct Patient {
 }
 
 impl Patient {
-    /// Begins to read. Reading fails once `over` is set.
+    /// Begins to read standard input. Reading fails once `over` is set.
     pub(super) fn stdin(over: Arc<AtomicBool>) -> Self {
+        Self::of(|| Ok(io::stdin().lock()), over)
+    }
+
+    /// The same for a file that may keep who opens it waiting.
+    pub(super) fn file(path: &Path, over: Arc<AtomicBool>) -> Self {
+        let path = path.to_path_buf();
+        Self::of(move || File::open(path), over)
+    }
+
+    fn of<R: Read>(
+        open: impl FnOnce() -> io::Result<R> + Send + 'static,
+        over: Arc<AtomicBool>,
+    ) -> Self {
         let (send, blocks) = sync_channel(WAITING);
         std::thread::spawn(move || {
-            let mut stdin = io::stdin().lock();
+            let mut from = match open() {
+                Ok(from) => from,
+                Err(error) => {
+                    let _ = send.send(Err(error));
+                    return;
+                }
+            };
             loop {
                 let mut block = vec![0; BLOCK];
-                let read = match stdin.read(&mut block) {
+                let read = match from.read(&mut block) {
                     Ok(0) => return,
                     Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,
                     Ok(n) => {

@@ -9,7 +9,7 @@ use crate::{
     caution::Caution,
     decode::{self, DecodeError, Dropped, Photo},
     detect::{self, again::Looks},
-    discover::{Job, Output},
+    discover::{Job, Output, named_as_media},
     encode,
     error::Error,
     face::Face,
@@ -18,7 +18,7 @@ use crate::{
     frame::Frame,
     geometry::Rect,
     redact::{self, Redacted},
-    report::{Motion, Page, Status, VideoFacts, names},
+    report::{Motion, Page, Reason, Status, VideoFacts, names},
     verify, write,
 };
 
@@ -62,6 +62,8 @@ pub(super) struct Seen {
     /// Of an animation.
     pub(super) video: Option<VideoFacts>,
     pub(super) film: Option<Film>,
+    /// The EXIF orientation that was applied to each page.
+    pub(super) orientations: Vec<u8>,
 }
 
 impl Seen {
@@ -79,15 +81,13 @@ impl Seen {
 }
 
 impl Shop<'_> {
-    /// Does one job; never panics, whatever is in the file.
-    pub(super) fn work(
+    /// Does one job by its kind; never panics, whatever is in the file.
+    pub(super) fn dispatch(
         &self,
-        (index, job): (usize, &Job),
+        index: usize,
+        job: &Job,
         progress: &dyn Progress,
     ) -> Option<Outcome> {
-        if job.skip {
-            return Some(self.outcome(job, Status::Skipped, Seen::default()));
-        }
         if self.settings.request.sequence {
             return self.sequence(index, job, progress);
         }
@@ -102,11 +102,19 @@ impl Shop<'_> {
         Some(match result {
             Ok(()) => self.outcome(job, Status::Done, seen),
             Err(Error::Interrupted) => return None,
-            Err(Error::Decode {
-                source: DecodeError::NotMedia | DecodeError::Empty,
-                ..
-            }) if !job.named && job.format.is_none() && !named_as_video(&job.source) => {
-                self.outcome(job, Status::PassedOver, Seen::default())
+            Err(Error::Decode { source, .. })
+                if !job.named
+                    && job.format.is_none()
+                    && not_media(&source)
+                    && !named_as_video(&job.source) =>
+            {
+                let mut outcome = self.outcome(job, Status::PassedOver, Seen::default());
+                outcome.record.reason = Some(match source {
+                    _ if !named_as_media(job.source.path()) => Reason::Other,
+                    DecodeError::Empty => Reason::Empty,
+                    _ => Reason::Unrecognised,
+                });
+                outcome
             }
             Err(error) => {
                 let mut outcome = self.outcome(job, Status::Failed, seen);
@@ -116,7 +124,7 @@ impl Shop<'_> {
         })
     }
 
-    fn outcome(&self, job: &Job, status: Status, seen: Seen) -> Outcome {
+    pub(super) fn outcome(&self, job: &Job, status: Status, seen: Seen) -> Outcome {
         let mut outcome = Outcome::new(job.source.clone(), status);
         let record = &mut outcome.record;
         record.output = shown_output(job);
@@ -134,6 +142,7 @@ impl Shop<'_> {
         record.motion = seen.motion;
         record.video = seen.video;
         outcome.film = seen.film;
+        outcome.orientations = seen.orientations;
         outcome
     }
 
@@ -161,7 +170,7 @@ impl Shop<'_> {
         seen: &mut Seen,
     ) -> Result<(), Error> {
         let source = job.source.path();
-        let bytes = self.read(job)?;
+        let bytes = self.read(job, progress)?;
         if decode::animation::animated(&bytes) {
             return self.animation(index, job, bytes, progress, seen);
         }
@@ -190,6 +199,8 @@ impl Shop<'_> {
                 source: encode::EncodeError::Pages(1 + further.len(), format),
             });
         }
+        let pages = std::iter::once(&frame).chain(&further);
+        seen.orientations = pages.map(Frame::orientation).collect();
         seen.faces = self.faces(source, several.then_some(1), &frame)?;
         for (i, page) in further.iter().enumerate() {
             go_on(progress)?;
@@ -377,9 +388,9 @@ impl Shop<'_> {
         Ok(all)
     }
 
-    pub(super) const fn writing(&self) -> write::Options {
+    pub(super) const fn writing(&self, replace: bool) -> write::Options {
         write::Options {
-            overwrite: self.settings.request.overwrite && self.settings.list.is_none(),
+            overwrite: replace,
             timeless: self.settings.request.neutral,
         }
     }
@@ -403,13 +414,22 @@ impl Shop<'_> {
             Faces::Search(detector, options) => detector.faces(frame, options).map_err(failed),
             Faces::Raw(detector, raw) => detector.raw(frame, raw).map_err(failed),
             Faces::Given(boxes) => boxes
-                .of(source, page, (frame.width(), frame.height()))
+                .of(
+                    source,
+                    page,
+                    (frame.width(), frame.height()),
+                    frame.orientation(),
+                )
                 .map_err(|e| Error::Boxes {
                     path: source.into(),
                     source: e,
                 }),
         }
     }
+}
+
+const fn not_media(error: &DecodeError) -> bool {
+    matches!(error, DecodeError::NotMedia | DecodeError::Empty)
 }
 
 /// The output as the report names it.

@@ -250,11 +250,15 @@ impl Shop<'_> {
             go_on(progress)?;
             self.sweep(write::folder_of(output));
             let check = |b: &[u8]| verify::check(b, *format, frame.width(), frame.height());
-            write::commit(output, &bytes, self.writing(), check).map_err(|source| {
-                Error::Write {
-                    path: output.as_path().into(),
-                    source,
-                }
+            write::commit(
+                output,
+                &bytes,
+                self.writing(self.settings.request.overwrite),
+                check,
+            )
+            .map_err(|source| Error::Write {
+                path: output.as_path().into(),
+                source,
             })?;
             written.push(output.clone());
             progress.frames(

@@ -8,8 +8,10 @@ use std::{
 };
 
 use super::{
-    Settings, Task,
+    Progress, Settings, Task,
+    existing::Existing,
     input::{Piped, kind_of},
+    patient::{Patient, leaving},
 };
 use crate::{
     decode,
@@ -24,6 +26,8 @@ pub(super) struct Target<'a> {
     /// `None`: standard output.
     pub(super) file: Option<&'a Path>,
     pub(super) shown: &'a Path,
+    /// A file that is there may be replaced.
+    replace: bool,
 }
 
 /// What the workers share.
@@ -32,6 +36,7 @@ pub(super) struct Shop<'a> {
     stdin: Mutex<Option<io::Result<Piped>>>,
     /// Folders in which the leftovers of killed runs have been removed.
     swept: Mutex<HashSet<PathBuf>>,
+    pub(super) existing: Existing,
     pub(super) limit: u64,
 }
 
@@ -39,12 +44,14 @@ impl<'a> Shop<'a> {
     pub(super) fn new(
         settings: &'a Settings<'a>,
         stdin: Option<io::Result<Piped>>,
+        existing: Existing,
         limit: u64,
     ) -> Self {
         Self {
             settings,
             stdin: Mutex::new(stdin),
             swept: Mutex::new(HashSet::new()),
+            existing,
             limit,
         }
     }
@@ -70,7 +77,7 @@ impl<'a> Shop<'a> {
     }
 
     /// Bytes of an input.
-    pub(super) fn read(&self, job: &Job) -> Result<Vec<u8>, Error> {
+    pub(super) fn read(&self, job: &Job, progress: &dyn Progress) -> Result<Vec<u8>, Error> {
         match &job.source {
             Source::Stdin => {
                 let taken = self
@@ -85,7 +92,29 @@ impl<'a> Shop<'a> {
                 })?;
                 self.bounded(path, taken.map_or_else(Vec::new, |piped| piped.bytes))
             }
+            Source::File(path) if path.metadata().is_ok_and(|m| !m.is_file() && !m.is_dir()) => {
+                self.read_pipe(path, progress)
+            }
             Source::File(path) => self.read_file(path),
+        }
+    }
+
+    /// Bytes of a pipe with a name, to which perhaps nobody ever writes.
+    fn read_pipe(&self, path: &Path, progress: &dyn Progress) -> Result<Vec<u8>, Error> {
+        let over = Arc::new(AtomicBool::new(false));
+        let mut bytes = Vec::new();
+        let read = leaving(&over, progress, || {
+            Patient::file(path, Arc::clone(&over))
+                .take(self.limit.saturating_add(1))
+                .read_to_end(&mut bytes)
+        });
+        match read {
+            Ok(_) => self.bounded(path, bytes),
+            Err(_) if progress.stop() => Err(Error::Interrupted),
+            Err(source) => Err(Error::Read {
+                path: path.into(),
+                source,
+            }),
         }
     }
 
@@ -119,10 +148,12 @@ impl<'a> Shop<'a> {
             Some(Output::File(path)) => Ok(Target {
                 file: Some(path),
                 shown: path,
+                replace: job.replace,
             }),
             Some(Output::Stdout) => Ok(Target {
                 file: None,
                 shown: Path::new("standard output"),
+                replace: false,
             }),
             None => Err(self.no_output(job.source.path())),
         }
@@ -138,7 +169,7 @@ impl<'a> Shop<'a> {
         match target.file {
             Some(path) => {
                 self.sweep(write::folder_of(path));
-                write::commit(path, bytes, self.writing(), check)
+                write::commit(path, bytes, self.writing(target.replace), check)
             }
             None => write::standard_output(bytes, check),
         }

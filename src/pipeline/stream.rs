@@ -192,7 +192,7 @@ impl Shop<'_> {
         if needs > limit {
             return Err(StreamError::Failed(format!(
                 "needs {} MiB for the pictures that wait until faces are followed {:.1} s ahead, where {} MiB are allowed; raise --max-memory, or write it to a file first",
-                needs >> 20,
+                needs.div_ceil(1 << 20),
                 ahead(&options),
                 limit >> 20
             )));
@@ -225,7 +225,7 @@ impl Shop<'_> {
                     });
                 }
                 self.sweep(write::folder_of(path));
-                let pending = write::Pending::create(path, self.settings.request.overwrite);
+                let pending = write::Pending::create(path, job.replace);
                 let pending = pending.map_err(|e| Error::Write {
                     path: path.as_path().into(),
                     source: e,
@@ -281,7 +281,12 @@ impl Shop<'_> {
             source: e,
         };
         // How many pictures there are shows at their end.
-        let given = boxes.over_time(source, size.0, size.1, None);
+        let moving = crate::report::Moving {
+            size,
+            frames: None,
+            orientations: &[],
+        };
+        let given = boxes.over_time(source, moving);
         let given = given.map_err(wrong)?;
         let last = boxes.last_frame(source);
         let times: Vec<f64> = (0..last.map_or(0, |l| l + 1))
@@ -300,8 +305,8 @@ impl Shop<'_> {
         if let Some(last) = last.filter(|l| *l >= frames) {
             return Err(wrong(crate::report::BoxesError::Frame(last, frames)));
         }
-        if frames > 0 && last != Some(frames - 1) {
-            return Err(wrong(crate::report::BoxesError::NoFrame(frames - 1)));
+        if let Some(missing) = last.map(|l| l + 1).filter(|l| *l < frames) {
+            return Err(wrong(crate::report::BoxesError::NoFrame(missing)));
         }
         Ok((frames, tracks, Some(film)))
     }

@@ -3,7 +3,12 @@
 use std::path::PathBuf;
 
 use super::Outcome;
-use crate::{decode, error::Error, report::Status};
+use crate::{
+    decode,
+    discover::named_as_media,
+    error::Error,
+    report::{Reason, Status},
+};
 
 /// Most different causes that are counted.
 const MOST_CAUSES: usize = 1000;
@@ -24,10 +29,17 @@ pub struct Summary {
     pub uncertain: Vec<PathBuf>,
     /// How many have a [`crate::Caution`].
     pub cautions: usize,
-    /// Outputs that were there already.
+    /// Inputs that were done before.
     pub skipped: usize,
-    /// Files in folders that are no pictures, links, special files.
+    /// Files in folders that are not pictures or videos.
     pub passed_over: usize,
+    /// Links in folders, which are not followed.
+    pub links: usize,
+    /// Pipes, sockets and devices in folders.
+    pub specials: usize,
+    /// What in folders has the name of a picture or video and was not read: empty and unrecognised
+    /// files, links, pipes; by name.
+    pub unread: Vec<PathBuf>,
     /// Inputs of which nothing was written.
     pub failed: usize,
     /// Why they failed, and how many for that reason; most frequent first.
@@ -63,7 +75,18 @@ impl Summary {
                 }
             }
             Status::Skipped => self.skipped += 1,
-            Status::PassedOver => self.passed_over += 1,
+            Status::PassedOver => {
+                let path = outcome.source.path();
+                match outcome.record.reason {
+                    Some(Reason::Link) => self.links += 1,
+                    Some(Reason::Special) => self.specials += 1,
+                    Some(Reason::Empty | Reason::Unrecognised) => {}
+                    _ => self.passed_over += 1,
+                }
+                if named_as_media(path) {
+                    self.unread.push(path.to_path_buf());
+                }
+            }
             Status::Failed => {
                 self.failed += 1;
                 let cause = outcome

@@ -288,7 +288,7 @@ impl Shop<'_> {
         let (tracks, scale) = match &self.settings.faces {
             Faces::Given(boxes) => {
                 let size = (layout.width, layout.height);
-                (given(boxes, source, size, &times)?, (1.0, 1.0))
+                (given(boxes, source, size, &times, &[])?, (1.0, 1.0))
             }
             _ => (tracker.finish(), scale),
         };

@@ -1,11 +1,17 @@
 //! Outcomes → JSON lines, and lines of boxes back again.
 
 mod boxes;
+mod finished;
+mod json;
 
 use serde::Serialize;
 
 use crate::{caution::Caution, decode::Dropped, face::Face, geometry::Rect};
-pub use boxes::{Boxes, BoxesError, FrameLine, Line, MAX_FILE, OverTime, TrackedFace, names};
+pub use boxes::{
+    Boxes, BoxesError, FrameLine, Line, MAX_FILE, Moving, OverTime, TrackedFace, names,
+};
+pub use finished::{Digest, Finished, FinishedError};
+pub use json::json_line;
 
 /// The version of the report's fields.
 pub const VERSION: u32 = 1;
@@ -16,12 +22,33 @@ pub const VERSION: u32 = 1;
 pub enum Status {
     /// Covered, verified and written.
     Done,
-    /// Its output was there already.
+    /// It was done before, see [`Record::reason`].
     Skipped,
-    /// No picture or video; found in a folder.
+    /// Found in a folder and not done, see [`Record::reason`].
     PassedOver,
     /// Nothing was written.
     Failed,
+}
+
+/// Why nothing was done with an input although nothing was wrong.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Reason {
+    /// The report of an earlier run says that the output was made of this input.
+    Finished,
+    /// The list named it before, and it has not changed since.
+    Repeated,
+    /// A file in a folder that is not a picture or video.
+    Other,
+    /// A file in a folder whose name is that of a picture or video, and whose content is not of a
+    /// kind that is known.
+    Unrecognised,
+    /// A file in a folder whose name is that of a picture or video, without content.
+    Empty,
+    /// A link in a folder; those are not followed.
+    Link,
+    /// A pipe, socket or device in a folder.
+    Special,
 }
 
 /// One input's line in the report. It ties names to faces: keep it as safe as the originals.
@@ -38,6 +65,15 @@ pub struct Record {
     pub output: Option<String>,
     /// What became of it.
     pub status: Status,
+    /// Why nothing was done with it, where nothing was wrong.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<Reason>,
+    /// What the input held; only where it was done, and a report is written.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub input: Option<Digest>,
+    /// What the output holds; as `input`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub written: Option<Digest>,
     /// Width of the upright picture in pixels.
     pub width: Option<u32>,
     /// Height of the upright picture in pixels.
@@ -105,6 +141,9 @@ pub struct Page {
 pub struct Motion {
     /// Its output.
     pub output: String,
+    /// What the output holds; only where a report is written.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub written: Option<Digest>,
     /// What became of it over time.
     #[serde(flatten)]
     pub facts: VideoFacts,

@@ -21,7 +21,7 @@ pub use temporary::{remove_all, sweep};
 pub enum WriteError<E: std::error::Error + 'static> {
     /// The name is taken.
     #[error(
-        "exists already; use --overwrite to replace it, --skip-existing to leave it, or another -o"
+        "exists already; use --overwrite to replace it, another -o, or --skip-existing with the --report of the run that wrote it"
     )]
     Exists,
     /// The name belongs to something that is no file.
@@ -38,6 +38,11 @@ pub enum WriteError<E: std::error::Error + 'static> {
         /// What to do.
         advice: &'static str,
     },
+    /// The file system takes no such name.
+    #[error(
+        "can't be written: this file system takes no name with {0}; rename the input, or use --names neutral"
+    )]
+    Name(char),
     /// The reader of standard output went away.
     #[error("nobody reads the output any more; nothing more was written")]
     Closed,
@@ -56,7 +61,7 @@ impl<E: std::error::Error + 'static> From<io::Error> for WriteError<E> {
         }
         let advice = match source.kind() {
             K::StorageFull | K::QuotaExceeded => {
-                "free some space and run again with --skip-existing"
+                "free some space and run again, with --skip-existing where a --report was written"
             }
             K::PermissionDenied | K::ReadOnlyFilesystem => {
                 "choose a folder that you may write to with -o"
@@ -110,8 +115,26 @@ pub fn commit<E: std::error::Error + 'static>(
     if options.timeless {
         file.forget_time()?;
     }
-    file.name(path, overwrite)?;
-    Ok(())
+    file.name(path, overwrite).map_err(|e| unnamed(e, path))
+}
+
+/// Characters that FAT and exFAT take in no name.
+const FORBIDDEN: [char; 8] = [':', '?', '*', '"', '<', '>', '|', '\\'];
+
+/// Why a file could not be given its name: some systems say of a name that their disk can't hold
+/// that there is no such file.
+fn unnamed<E: std::error::Error + 'static>(error: io::Error, path: &Path) -> WriteError<E> {
+    use io::ErrorKind as K;
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let forbidden = name.chars().find(|c| FORBIDDEN.contains(c));
+    match (error.kind(), forbidden) {
+        (K::NotFound | K::InvalidInput | K::InvalidFilename, Some(c))
+            if folder_of(path).is_dir() =>
+        {
+            WriteError::Name(c)
+        }
+        _ => error.into(),
+    }
 }
 
 /// The temporary file for `path`, where that name may be given to it; folders are made.
@@ -122,6 +145,10 @@ fn begin<E: std::error::Error + 'static>(
     let folder = folder_of(path);
     std::fs::create_dir_all(&folder).map_err(|source| match source.kind() {
         io::ErrorKind::AlreadyExists | io::ErrorKind::NotADirectory => WriteError::NoFolder,
+        io::ErrorKind::NotFound => WriteError::Io {
+            source,
+            advice: "no folder can be made there; choose another one with -o",
+        },
         _ => source.into(),
     })?;
     match std::fs::symlink_metadata(path) {
@@ -242,7 +269,28 @@ impl Pending {
         if self.timeless {
             self.temporary.forget_time()?;
         }
-        self.temporary.name(&self.target, self.overwrite)?;
-        Ok(())
+        let named = self.temporary.name(&self.target, self.overwrite);
+        named.map_err(|e| unnamed(e, &self.target))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn a_name_that_the_disk_cannot_hold_is_told_from_a_folder_that_is_gone() {
+        let dir = tempfile::tempdir().unwrap();
+        let why =
+            |kind: io::ErrorKind, path: &Path| unnamed::<io::Error>(kind.into(), path).to_string();
+        for kind in [io::ErrorKind::NotFound, io::ErrorKind::InvalidInput] {
+            let told = why(kind, &dir.path().join("a:b?.jpg"));
+            assert!(told.contains("takes no name with :"), "{told}");
+        }
+        for path in ["a.jpg", "gone/a:b.jpg"] {
+            let told = why(io::ErrorKind::NotFound, &dir.path().join(path));
+            assert!(told.contains("vanished"), "{told}");
+        }
     }
 }

@@ -1,7 +1,7 @@
 //! Files that are not there yet.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     fs::{self, File, FileTimes, OpenOptions},
     io::{self, Read, Seek, SeekFrom, Write},
     path::{Path, PathBuf},
@@ -76,7 +76,10 @@ pub(super) struct Temporary {
 impl Temporary {
     /// `named`: it will replace a file, which only something with a name can.
     pub(super) fn create(folder: &Path, named: bool) -> io::Result<Self> {
-        if !named && let Some(file) = unnamed(folder) {
+        if !named
+            && can_link(folder)
+            && let Some(file) = unnamed(folder)
+        {
             return Ok(Self {
                 file,
                 folder: folder.to_path_buf(),
@@ -112,7 +115,18 @@ impl Temporary {
 
     pub(super) fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.file.write_all(bytes)?;
-        self.file.sync_all()
+        match self.file.sync_all() {
+            // Some file systems have nothing to flush, and say so.
+            Err(e)
+                if matches!(
+                    e.kind(),
+                    io::ErrorKind::InvalidInput | io::ErrorKind::Unsupported
+                ) =>
+            {
+                Ok(())
+            }
+            other => other,
+        }
     }
 
     pub(super) fn read_back(&mut self, expected: usize) -> io::Result<Vec<u8>> {
@@ -177,6 +191,34 @@ fn unnamed(folder: &Path) -> Option<File> {
     open(folder, flags, Mode::RUSR | Mode::WUSR)
         .ok()
         .map(File::from)
+}
+
+/// Whether a file without a name can be given one in a folder: not everywhere where such files can be
+/// made. Tried once for each folder, before anything is worked out that could not be kept.
+#[cfg(target_os = "linux")]
+fn can_link(folder: &Path) -> bool {
+    static KNOWN: Mutex<BTreeMap<PathBuf, bool>> = Mutex::new(BTreeMap::new());
+    let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(can) = known.get(folder) {
+        return *can;
+    }
+    let tried = || {
+        let path = folder.join(random_name().ok()?);
+        let file = unnamed(folder)?;
+        live().insert(path.clone());
+        let linked = link_unnamed(&file, &path);
+        let removed = fs::remove_file(&path);
+        live().remove(&path);
+        (linked.is_ok() && removed.is_ok()).then_some(())
+    };
+    let can = tried().is_some();
+    known.insert(folder.to_path_buf(), can);
+    can
+}
+
+#[cfg(not(target_os = "linux"))]
+const fn can_link(_folder: &Path) -> bool {
+    false
 }
 
 #[cfg(not(target_os = "linux"))]

@@ -6,6 +6,7 @@ use unface::{
     Error, ShownPath,
     detect::{
         DetectError,
+        library::open_to_all,
         manifest::{self, Entry, Thresholds},
         session::{Network, Networks},
     },
@@ -42,6 +43,12 @@ fn part(name: &str) -> Result<Network, Refusal> {
 
 /// A model of the user's, and the thresholds for it.
 fn named_file(path: &Path) -> Result<(Networks, Thresholds), Refusal> {
+    if open_to_all(path) {
+        return Err(usage(format!(
+            "{}: every user of this system may change it, or its folder; take that right away, or name another model",
+            ShownPath(path.into())
+        )));
+    }
     let bytes = read_model(path)?;
     let sum = manifest::sha256(&bytes);
     let network = Network::from_bytes(bytes).map_err(|e| of_model(path, e))?;
@@ -66,7 +73,8 @@ fn of_model(path: &Path, source: DetectError) -> Refusal {
     })
 }
 
-/// The entry of what is asked for, the first without a name; none where that is a file, which goes before a name.
+/// The entry of what is asked for, the first without a name; none where that is a file. A name of ours
+/// goes before a file of that name, which could have come into the current folder with others.
 pub(in crate::cli) fn built_in(model: Option<&Path>) -> Result<Option<Entry>, Refusal> {
     let Some(path) = model else {
         let first = manifest::entries()
@@ -77,13 +85,24 @@ pub(in crate::cli) fn built_in(model: Option<&Path>) -> Result<Option<Entry>, Re
             .map(Some)
             .ok_or_else(|| usage("the manifest of models is empty"));
     };
-    match path.to_str() {
-        Some(name) if !path.exists() => manifest::named(name).map_err(|e| Error::Setup(e).into()),
-        _ => Ok(None),
+    let folder = path.parent().is_some_and(|p| !p.as_os_str().is_empty());
+    if folder
+        || path
+            .extension()
+            .is_some_and(|e| e.eq_ignore_ascii_case("onnx"))
+    {
+        return Ok(None);
     }
+    let entry = path.to_str().map_or(Ok(None), manifest::named);
+    entry.map_err(Error::Setup)?.map(Some).ok_or_else(|| {
+        usage(format!(
+            "{}: is not a model that comes with the program; a file of your own needs its folder, as in ./{0}, or a name that ends in .onnx",
+            ShownPath(path.into())
+        ))
+    })
 }
 
-/// What is asked for: a file or, where there is none of that name, one of ours.
+/// What is asked for: one of ours, or a file.
 pub(super) fn networks(model: Option<&Path>) -> Result<(Networks, Thresholds), Refusal> {
     let entry = match (built_in(model)?, model) {
         (Some(entry), _) => entry,

@@ -355,7 +355,8 @@ impl Frames<'_> {
         }
         clear_hidden(&mut pixels);
         let pixels = orientation::apply(pixels, self.animation.orientation);
-        Ok(Some((super::from_upright_pixels(pixels), part.delay)))
+        let frame = super::from_upright_pixels(pixels).applied(self.animation.orientation);
+        Ok(Some((frame, part.delay)))
     }
 }
 

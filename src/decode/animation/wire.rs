@@ -11,7 +11,7 @@ use super::{Animation, allow, open};
 use crate::{
     caution::Caution,
     decode::{
-        DecodeError, Dropped, Options, from_upright_pixels,
+        DecodeError, Dropped, Options,
         wire::{Page, read_text, write_text, wrong},
     },
     format::Format,
@@ -93,7 +93,7 @@ pub fn send(bytes: Vec<u8>, options: &Options, to: &mut dyn Write) -> io::Result
                 let step = Step::Frame {
                     num: delay.num,
                     den: delay.den,
-                    page: Page::of(frame.pixels()),
+                    page: Page::of(&frame),
                 };
                 write_text(to, &Ok::<_, DecodeError>(step))?;
                 to.write_all(frame.pixels().as_bytes())?;
@@ -184,18 +184,15 @@ pub(super) fn step(
         Step::End { fault } => return Ok((None, fault)),
         Step::Frame { num, den, page } => (num, den.max(1), page),
     };
-    let mut pixels = None;
+    let mut frame = None;
     pieces.piece(&mut |from| {
         if page.size() != animation.size || given >= animation.count {
             return Err(wrong("a frame of another size, or one too many"));
         }
         let mut left = animation.options.max_memory;
-        pixels = Some(page.receive(from, &animation.options, &mut left)?);
+        frame = Some(page.receive(from, &animation.options, &mut left)?);
         Ok(())
     })?;
-    let pixels = pixels.ok_or_else(|| DecodeError::Damaged("nothing came".into()))?;
-    Ok((
-        Some((from_upright_pixels(pixels), Delay { num, den })),
-        None,
-    ))
+    let frame = frame.ok_or_else(|| DecodeError::Damaged("nothing came".into()))?;
+    Ok((Some((frame, Delay { num, den })), None))
 }

@@ -123,8 +123,7 @@ impl Shop<'_> {
         let mut sound =
             sound.map_err(|_| covered(redact::RedactError::Random("for a disguise".into())))?;
         self.sweep(write::folder_of(target));
-        let pending =
-            write::Pending::create(target, self.settings.request.overwrite).map_err(written)?;
+        let pending = write::Pending::create(target, job.replace).map_err(written)?;
         let pending = pending.timeless(self.settings.request.neutral);
         let plan = plan(known, format, tracks, video);
         let written_size = plan.written();

@@ -1,0 +1,195 @@
+//! Which file is loaded as ONNX Runtime: one that a person named, or one of the copies that
+//! `scripts/setup.py` gets. A library runs with all rights of this process, so that a file which
+//! merely has the right name is not enough.
+
+use std::{
+    env, fs, io,
+    path::{Path, PathBuf},
+};
+
+use serde::Deserialize;
+
+use super::manifest::sha256;
+use crate::ShownPath;
+
+/// The copies that are known; `scripts/setup.py` reads the same file.
+const KNOWN: &str = include_str!("../../models/onnxruntime.json");
+
+/// The library's usual file name on this system.
+#[cfg(windows)]
+const NAME: &str = "onnxruntime.dll";
+#[cfg(target_os = "macos")]
+const NAME: &str = "libonnxruntime.dylib";
+#[cfg(not(any(windows, target_os = "macos")))]
+const NAME: &str = "libonnxruntime.so";
+
+/// A library that may be loaded.
+#[derive(Debug)]
+pub(super) struct Library {
+    /// Where it lies; whole, so that the system's loader looks nowhere else.
+    pub(super) path: PathBuf,
+    /// Its version, where it is one of the known copies.
+    pub(super) version: Option<String>,
+    /// What was read and checked, in memory.
+    #[cfg(target_os = "linux")]
+    checked: Option<std::os::fd::OwnedFd>,
+}
+
+#[derive(Deserialize)]
+struct Table {
+    version: String,
+    copies: Vec<Known>,
+}
+
+#[derive(Deserialize)]
+struct Known {
+    sha256: String,
+}
+
+impl Library {
+    /// `chosen` by a person, or else by `ORT_DYLIB_PATH`; otherwise the first that is there in
+    /// `folders`, beside the executable and in `../lib` of it, which must be a known copy. The next
+    /// place is not tried where it is not, and the system's own copy only counts if it is named.
+    ///
+    /// # Errors
+    /// Why there is none, in words.
+    pub(super) fn find(chosen: Option<&Path>, folders: &[PathBuf]) -> Result<Self, String> {
+        let by_variable = env::var_os("ORT_DYLIB_PATH")
+            .filter(|v| !v.is_empty())
+            .map(PathBuf::from);
+        if let Some(path) = chosen.map(Path::to_path_buf).or(by_variable) {
+            return Self::named(&path);
+        }
+        let mut places: Vec<PathBuf> = folders.iter().map(|f| f.join(NAME)).collect();
+        let executable = env::current_exe().ok();
+        if let Some(folder) = executable.as_deref().and_then(Path::parent) {
+            places.push(folder.join(NAME));
+            places.push(folder.join("../lib").join(NAME));
+        }
+        match places.iter().find(|p| p.is_file()) {
+            Some(path) => Self::known(path),
+            None => Err(match places.first() {
+                Some(first) => format!("there is no {}", ShownPath(first.clone())),
+                None => "there is no copy of it".into(),
+            }),
+        }
+    }
+
+    /// One that a person named.
+    fn named(path: &Path) -> Result<Self, String> {
+        let whole = whole(path)?;
+        if open_to_all(&whole) {
+            return Err(format!(
+                "{}: every user of this system may change it, or its folder; take that right away, or name another copy",
+                ShownPath(whole)
+            ));
+        }
+        Ok(Self {
+            path: whole,
+            version: None,
+            #[cfg(target_os = "linux")]
+            checked: None,
+        })
+    }
+
+    /// One that was found, if it is a known copy.
+    fn known(path: &Path) -> Result<Self, String> {
+        let whole = whole(path)?;
+        let failed = |e: io::Error| format!("{}: {e}", ShownPath(whole.clone()));
+        let table: Table = serde_json::from_str(KNOWN).map_err(|e| e.to_string())?;
+        let bytes = fs::read(&whole).map_err(failed)?;
+        let sum = sha256(&bytes);
+        if !table.copies.iter().any(|known| known.sha256 == sum) {
+            return Err(format!(
+                "{}: is not the copy of version {} that this program knows, and was not loaded",
+                ShownPath(whole),
+                table.version
+            ));
+        }
+        #[cfg(target_os = "linux")]
+        let checked = in_memory(&bytes).ok();
+        Ok(Self {
+            path: whole,
+            version: Some(table.version),
+            #[cfg(target_os = "linux")]
+            checked,
+        })
+    }
+
+    /// What the system's loader is to open: what was checked, where the system can hold that in
+    /// memory, as a file may be replaced meanwhile.
+    #[cfg(target_os = "linux")]
+    pub(super) fn to_load(&self) -> PathBuf {
+        use std::os::fd::AsRawFd;
+        let held = self.checked.as_ref();
+        let held = held.map(|fd| PathBuf::from(format!("/proc/self/fd/{}", fd.as_raw_fd())));
+        held.filter(|p| p.exists())
+            .unwrap_or_else(|| self.path.clone())
+    }
+
+    /// What the system's loader is to open.
+    #[cfg(not(target_os = "linux"))]
+    pub(super) fn to_load(&self) -> PathBuf {
+        self.path.clone()
+    }
+}
+
+fn whole(path: &Path) -> Result<PathBuf, String> {
+    fs::canonicalize(path).map_err(|e| format!("{}: {e}", ShownPath(path.to_path_buf())))
+}
+
+/// Bytes as a file without a name, which nobody can change any more.
+#[cfg(target_os = "linux")]
+fn in_memory(bytes: &[u8]) -> io::Result<std::os::fd::OwnedFd> {
+    use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, memfd_create};
+    let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
+    let mut file = fs::File::from(memfd_create("onnxruntime", flags)?);
+    io::Write::write_all(&mut file, bytes)?;
+    let all = SealFlags::WRITE | SealFlags::SHRINK | SealFlags::GROW | SealFlags::SEAL;
+    fcntl_add_seals(&file, all)?;
+    Ok(file.into())
+}
+
+/// Whether every user of the system may change a file, or put another in its place.
+#[must_use]
+pub fn open_to_all(file: &Path) -> bool {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::MetadataExt;
+        const OTHERS: u32 = 0o002;
+        const STICKY: u32 = 0o1000;
+        let mode = |path: &Path| fs::metadata(path).map_or(0, |m| m.mode());
+        let folder = file.parent().map_or(0, mode);
+        mode(file) & OTHERS != 0 || folder & OTHERS != 0 && folder & STICKY == 0
+    }
+    #[cfg(not(unix))]
+    {
+        let _ = file;
+        false
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn a_file_of_the_right_name_is_not_enough() {
+        let folders = [(); 2].map(|()| tempfile::tempdir().unwrap());
+        let paths = [0, 1].map(|i| folders[i].path().to_path_buf());
+        fs::write(paths[1].join(NAME), "not a library").unwrap();
+        let why = Library::find(None, &paths).unwrap_err();
+        assert!(why.contains("is not the copy of version 1.28.0"), "{why}");
+        assert!(why.contains(NAME), "{why}");
+    }
+
+    #[test]
+    fn every_known_copy_has_a_whole_checksum_and_the_version_of_the_table() {
+        let table: Table = serde_json::from_str(KNOWN).unwrap();
+        assert_eq!(table.copies.len(), 4);
+        for copy in &table.copies {
+            assert!(copy.sha256.len() == 64 && copy.sha256.bytes().all(|b| b.is_ascii_hexdigit()));
+        }
+    }
+}
