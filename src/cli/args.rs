@@ -431,15 +431,6 @@ impl Command {
         }
     }
 
-    /// Whether the network is taken from the program before it loads anything.
-    pub fn offline(&self) -> bool {
-        match self {
-            Self::Cover(a) => !a.reading.no_sandbox,
-            Self::Detect(a) => !a.reading.no_sandbox,
-            Self::Verify(_) => true,
-        }
-    }
-
     /// When messages are coloured.
     pub fn colour(&self) -> When {
         match self {

@@ -31,9 +31,7 @@ pub fn main(launcher: Launcher) -> Exit {
     };
     messages::colour(command.colour());
     // Nothing in this program has a use for it, and a library in it shall have none either. Where the system can't, `cage` says so.
-    if command.offline() {
-        unface::cage::stay_offline();
-    }
+    unface::cage::stay_offline();
     let stop = Arc::new(AtomicUsize::new(0));
     on_interrupt(Arc::clone(&stop));
     bear_limits();
