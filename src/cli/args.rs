@@ -219,7 +219,7 @@ pub struct Verify {
     /// A JSON line on every file
     #[arg(long)]
     pub json: bool,
-    /// Largest file that is read, in MiB
+    /// Largest file that is read, and memory that its pictures may take, in MiB
     #[arg(long, value_name = "MIB", default_value_t = 1024, value_parser = clap::value_parser!(u64).range(1..=1 << 20))]
     pub max_memory: u64,
     #[command(flatten)]

@@ -33,7 +33,8 @@ pub fn main(launcher: Launcher) -> Exit {
     // Nothing in this program has a use for it, and a library in it shall have none either. Where the system can't, `cage` says so.
     unface::cage::stay_offline();
     let stop = Arc::new(AtomicUsize::new(0));
-    on_interrupt(Arc::clone(&stop));
+    // What only reads has nothing to finish.
+    on_interrupt(Arc::clone(&stop), matches!(command, Command::Verify(_)));
     bear_limits();
     match run(command, stop, launcher) {
         Ok(exit) => exit,
@@ -81,7 +82,7 @@ fn usage(message: impl Into<String>) -> Refusal {
 fn run(command: Command, stop: Arc<AtomicUsize>, launcher: Launcher) -> Result<Exit, Refusal> {
     let strict = command.strict();
     let command = match command {
-        Command::Verify(a) => return Ok(verify::run(&a, &stop)),
+        Command::Verify(a) => return Ok(verify::run(&a, &stop, launcher)),
         Command::Cover(a) => {
             if let Some(exit) = asked(&a, launcher)? {
                 return Ok(exit);
@@ -160,10 +161,11 @@ fn dry_run(resolved: &Resolved) -> Result<Exit, Refusal> {
     Ok(exit)
 }
 
-/// The first Ctrl-C lets the pictures in flight be dropped cleanly, the second ends at once.
-fn on_interrupt(stop: Arc<AtomicUsize>) {
+/// The first Ctrl-C lets the pictures in flight be dropped cleanly, the second ends at once; with
+/// `at_once` the first does.
+fn on_interrupt(stop: Arc<AtomicUsize>, at_once: bool) {
     let handler = move || {
-        if stop.fetch_add(1, Ordering::SeqCst) == 0 {
+        if stop.fetch_add(1, Ordering::SeqCst) == 0 && !at_once {
             messages::line("stopping; press again to stop at once");
         } else {
             unface::write::remove_all();

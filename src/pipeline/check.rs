@@ -1,11 +1,14 @@
 //! Files of any kind through the verifier: what they hold besides pixels.
 
 use std::{
+    fs::File,
     io::Read,
     path::{Path, PathBuf},
 };
 
+use super::Caged;
 use crate::{
+    cage::CageError,
     error::Error,
     verify::{self, Inspection},
 };
@@ -15,18 +18,28 @@ use crate::{
 pub struct Checked {
     /// The file, as named or found.
     pub path: PathBuf,
-    /// What it holds.
+    /// What it holds; how an animation moves is left out where a child read it.
     pub result: Result<Inspection, Error>,
 }
 
 /// Reads each file of `paths`, and each file in folders among them, by name, hidden ones as well;
 /// links in folders are not followed, and reported as not read. `told` says whether to go on.
 ///
-/// `limit`: largest file that is read, in bytes.
-pub fn check(paths: &[PathBuf], limit: u64, mut told: impl FnMut(Checked) -> bool) {
+/// `limit`: largest file that is read, and memory that its pictures may take, both in bytes. `cage`:
+/// the children that read them; without one they are read in this process.
+pub fn check(
+    paths: &[PathBuf],
+    limit: u64,
+    cage: Option<&Caged>,
+    mut told: impl FnMut(Checked) -> bool,
+) {
+    let one = |path: &Path| Checked {
+        path: path.to_path_buf(),
+        result: inspect(path, limit, cage),
+    };
     for path in paths {
         if !path.is_dir() {
-            if !told(one(path, limit)) {
+            if !told(one(path)) {
                 return;
             }
             continue;
@@ -38,9 +51,7 @@ pub fn check(paths: &[PathBuf], limit: u64, mut told: impl FnMut(Checked) -> boo
             .build();
         for entry in walk {
             let checked = match entry {
-                Ok(entry) if entry.file_type().is_some_and(|t| t.is_file()) => {
-                    one(entry.path(), limit)
-                }
+                Ok(entry) if entry.file_type().is_some_and(|t| t.is_file()) => one(entry.path()),
                 // What a link shows would be posted with the folder, and is not read here.
                 Ok(entry) if entry.path_is_symlink() => unreadable(
                     entry.path(),
@@ -66,23 +77,48 @@ fn unreadable(path: &Path, source: std::io::Error) -> Checked {
     }
 }
 
-fn one(path: &Path, limit: u64) -> Checked {
-    let mut bytes = Vec::new();
-    let read = std::fs::File::open(path)
-        .and_then(|f| f.take(limit.saturating_add(1)).read_to_end(&mut bytes));
-    if let Err(source) = read {
-        return unreadable(path, source);
-    }
-    let result = if bytes.len() as u64 > limit {
-        Err(Error::Huge {
-            path: path.into(),
-            limit: limit >> 20,
-        })
-    } else {
-        Ok(verify::inspect(&bytes))
+fn inspect(path: &Path, limit: u64, cage: Option<&Caged>) -> Result<Inspection, Error> {
+    let read = |source| Error::Read {
+        path: path.into(),
+        source,
     };
-    Checked {
-        path: path.to_path_buf(),
-        result,
+    let huge = || Error::Huge {
+        path: path.into(),
+        limit: limit >> 20,
+    };
+    let mut file = File::open(path).map_err(read)?;
+    let is = file.metadata().map_err(read)?;
+    if is.is_file() && is.len() > limit {
+        return Err(huge());
     }
+    if let (Some(cage), true) = (cage, is.is_file()) {
+        return caged(path, cage.inspect((&mut file, is.len()), limit));
+    }
+    let mut bytes = Vec::new();
+    file.take(limit.saturating_add(1))
+        .read_to_end(&mut bytes)
+        .map_err(read)?;
+    if bytes.len() as u64 > limit {
+        return Err(huge());
+    }
+    let length = bytes.len() as u64;
+    match cage {
+        Some(cage) => caged(path, cage.inspect((&mut &bytes[..], length), limit)),
+        None => Ok(verify::inspect(&bytes)),
+    }
+}
+
+fn caged(path: &Path, found: Result<Inspection, CageError>) -> Result<Inspection, Error> {
+    found.map_err(|error| Error::Unverified {
+        path: path.into(),
+        why: match error {
+            CageError::Slow(seconds) => {
+                format!("takes too long to verify (more than {seconds} s)")
+            }
+            CageError::Ended(how) => {
+                format!("takes too much memory to verify, or broke it ({how})")
+            }
+            other => format!("can't be verified ({other})"),
+        },
+    })
 }
