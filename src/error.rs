@@ -103,6 +103,16 @@ pub enum Error {
         /// Why.
         source: crate::cage::CageError,
     },
+    /// The verifier came to no answer about a file.
+    #[error(
+        "{path}: {why}, as damaged and hostile files may; count it as not clean, and convert it with another program"
+    )]
+    Unverified {
+        /// The file.
+        path: ShownPath,
+        /// What it did.
+        why: String,
+    },
     /// The search for faces failed.
     #[error("{path}: {source}")]
     Detect {

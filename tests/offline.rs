@@ -51,10 +51,7 @@ fn a_library_wrote_a_record_of_every_run_into_the_cache_folder_and_sent_it_to_it
 #[test]
 fn the_program_can_open_no_socket_whatever_is_loaded_into_it() {
     let home = tempfile::tempdir().unwrap();
-    for (args, filtered) in [
-        (&["-", "-o", "-"][..], true),
-        (&["-", "-o", "-", "--no-sandbox"][..], false),
-    ] {
+    for args in [&["-", "-o", "-"][..], &["-", "-o", "-", "--no-sandbox"]] {
         let mut child = at_home(home.path())
             .args(args)
             .stdin(Stdio::piped())
@@ -69,11 +66,11 @@ fn the_program_can_open_no_socket_whatever_is_loaded_into_it() {
             let line = status.lines().find(|l| l.starts_with("Seccomp:")).unwrap();
             line.ends_with('2')
         };
-        let until = Instant::now() + Duration::from_secs(if filtered { 60 } else { 2 });
+        let until = Instant::now() + Duration::from_secs(60);
         while Instant::now() < until && !held() {
             std::thread::sleep(Duration::from_millis(20));
         }
-        assert_eq!(held(), filtered, "{args:?}");
+        assert!(held(), "{args:?}");
         child
             .stdin
             .take()

@@ -18,8 +18,8 @@ const MOST_ASKED: u64 = 1 << 40;
 /// Seconds of work in a child's whole life, in case nobody stops it.
 const LIFE: u64 = 24 * 3600;
 
-/// Locks this process in. Gives what holds.
-fn lock(most: u64) -> Strength {
+/// Locks this process in. `namespaces`: whether it is in its own already. Gives what holds.
+fn lock(most: u64, namespaces: bool) -> Strength {
     #[cfg(target_os = "linux")]
     let landlock = {
         super::linux::drop_powers(false);
@@ -35,13 +35,14 @@ fn lock(most: u64) -> Strength {
         writes: false,
     });
     #[cfg(target_os = "linux")]
-    let seccomp = super::linux::few_calls();
+    let seccomp = super::calls::few_calls();
     #[cfg(not(target_os = "linux"))]
     let seccomp = false;
     Strength {
         limits,
         landlock,
         seccomp,
+        namespaces,
     }
 }
 
@@ -53,12 +54,16 @@ pub(super) fn work(handler: &Handler) -> ExitCode {
     let mut number = || numbers.next().flatten().unwrap_or(0);
     let (parent, most) = (number(), number());
     #[cfg(target_os = "linux")]
-    if !super::linux::die_with(parent as u32) {
-        return ExitCode::FAILURE;
-    }
+    let namespaces = {
+        let entered = super::namespaces::enter(&[]);
+        if !super::linux::die_with(parent as u32) {
+            return ExitCode::FAILURE;
+        }
+        entered
+    };
     #[cfg(not(target_os = "linux"))]
-    let _ = parent;
-    let strength = lock(most);
+    let (_, namespaces) = (parent, false);
+    let strength = lock(most, namespaces);
     match serve(strength, handler) {
         Ok(()) => ExitCode::SUCCESS,
         // The parent went away; there is nobody to tell.

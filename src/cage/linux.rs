@@ -1,7 +1,6 @@
-//! What Linux's kernel holds a child with: landlock for files, seccomp for system calls.
+//! What Linux's kernel restricts a child with: landlock for files, capabilities, file descriptors.
 
 use std::{
-    collections::BTreeMap,
     fs::File,
     os::fd::AsFd,
     path::{Path, PathBuf},
@@ -12,10 +11,6 @@ use landlock::{
     RulesetCreated, RulesetCreatedAttr, RulesetError, RulesetStatus, Scope,
 };
 use rustix::thread::{CapabilitySet, CapabilitySets};
-use seccompiler::{
-    BpfProgram, SeccompAction, SeccompCmpArgLen as Len, SeccompCmpOp as Op, SeccompCondition,
-    SeccompFilter, SeccompRule, TargetArch,
-};
 
 /// The version of landlock whose restrictions were tried; of an older kernel's, those that it has.
 const TRIED: ABI = ABI::V7;
@@ -117,204 +112,24 @@ pub(super) fn die_with(parent: u32) -> bool {
     set.is_ok() && still == Some(parent)
 }
 
-/// What `clone` is told where it makes a thread, and not a process.
-const THREAD: u64 = libc::CLONE_THREAD as u64;
-/// `PR_GET_AUXV`, which libc does not name.
-const GET_AUXV: i32 = 0x4155_5856;
-
-type Rules = BTreeMap<i64, Vec<SeccompRule>>;
-
-fn apply(rules: Rules, matches: SeccompAction, otherwise: SeccompAction) -> bool {
-    let Ok(arch) = TargetArch::try_from(std::env::consts::ARCH) else {
-        return false;
-    };
-    let program: Result<BpfProgram, _> =
-        SeccompFilter::new(rules, otherwise, matches, arch).and_then(TryInto::try_into);
-    program.is_ok_and(|p| seccompiler::apply_filter(&p).is_ok())
-}
-
-/// Adds a call, where its argument `number`, of 32 bits, compares so with `value`. A rule that can't
-/// be made is left out, and does not stand for any argument.
-fn only(rules: &mut Rules, call: i64, (number, op, value): (u8, Op, u64)) {
-    let rule = SeccompCondition::new(number, Len::Dword, op, value)
-        .and_then(|condition| SeccompRule::new(vec![condition]));
-    if let Ok(rule) = rule {
-        rules.entry(call).or_default().push(rule);
+/// Closes all file descriptors but standard input, output and error. To be called first in a child:
+/// nothing may own a descriptor yet.
+#[allow(unsafe_code)]
+pub(super) fn close_inherited() {
+    // SAFETY: passes three numbers. Nothing in this process owns a descriptor above 2 yet, so none is
+    // closed that is used afterwards.
+    let closed = unsafe { libc::syscall(libc::SYS_close_range, FIRST, libc::c_uint::MAX, 0) };
+    if closed == 0 {
+        return;
+    }
+    // Linux before 5.9.
+    let open = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
+    let most = open.and_then(|n| i32::try_from(n).ok());
+    for number in FIRST as i32..most.unwrap_or(i32::MAX).min(1 << 20) {
+        // SAFETY: as above.
+        unsafe { rustix::io::close(number) };
     }
 }
 
-fn any(calls: &[i64]) -> Rules {
-    calls.iter().map(|&call| (call, Vec::new())).collect()
-}
-
-/// Calls that only ask after files. A library may try them without need, so they fail and do
-/// not kill.
-fn harmless() -> Vec<i64> {
-    let mut calls = vec![
-        libc::SYS_openat,
-        libc::SYS_newfstatat,
-        libc::SYS_fstat,
-        libc::SYS_statx,
-        libc::SYS_faccessat,
-        libc::SYS_faccessat2,
-        libc::SYS_readlinkat,
-        libc::SYS_getcwd,
-        libc::SYS_ioctl,
-        libc::SYS_lseek,
-        libc::SYS_uname,
-        libc::SYS_sysinfo,
-        libc::SYS_getuid,
-        libc::SYS_geteuid,
-        libc::SYS_getppid,
-        libc::SYS_sched_setaffinity,
-    ];
-    #[cfg(target_arch = "x86_64")]
-    calls.extend([
-        libc::SYS_open,
-        libc::SYS_stat,
-        libc::SYS_lstat,
-        libc::SYS_access,
-        libc::SYS_readlink,
-    ]);
-    calls
-}
-
-/// What a decoder needs of the kernel: memory, threads of its own, its two pipes.
-fn needed() -> Rules {
-    let mut rules = any(&[
-        libc::SYS_brk,
-        libc::SYS_munmap,
-        libc::SYS_mremap,
-        libc::SYS_madvise,
-        libc::SYS_close,
-        libc::SYS_fcntl,
-        libc::SYS_futex,
-        libc::SYS_rt_sigaction,
-        libc::SYS_rt_sigprocmask,
-        libc::SYS_rt_sigreturn,
-        libc::SYS_sigaltstack,
-        libc::SYS_restart_syscall,
-        libc::SYS_exit,
-        libc::SYS_exit_group,
-        libc::SYS_getrandom,
-        libc::SYS_clock_gettime,
-        libc::SYS_clock_nanosleep,
-        libc::SYS_nanosleep,
-        libc::SYS_sched_yield,
-        libc::SYS_sched_getaffinity,
-        libc::SYS_gettid,
-        libc::SYS_getpid,
-        libc::SYS_getrusage,
-        libc::SYS_set_robust_list,
-        libc::SYS_rseq,
-        libc::SYS_membarrier,
-        libc::SYS_clone3,
-    ]);
-    only(&mut rules, libc::SYS_read, (0, Op::Eq, 0));
-    only(&mut rules, libc::SYS_write, (0, Op::Le, 2));
-    for call in [libc::SYS_mmap, libc::SYS_mprotect] {
-        // No new code.
-        let executable = Op::MaskedEq(libc::PROT_EXEC as u64);
-        only(&mut rules, call, (2, executable, 0));
-    }
-    only(&mut rules, libc::SYS_prlimit64, (0, Op::Eq, 0));
-    // Names of threads and of memory, and what the kernel said at the start.
-    for told in [libc::PR_SET_NAME, libc::PR_SET_VMA, GET_AUXV] {
-        only(&mut rules, libc::SYS_prctl, (0, Op::Eq, told as u64));
-    }
-    only(
-        &mut rules,
-        libc::SYS_clone,
-        (0, Op::MaskedEq(THREAD), THREAD),
-    );
-    let own = u64::from(std::process::id());
-    only(&mut rules, libc::SYS_tgkill, (0, Op::Eq, own));
-    rules
-}
-
-/// Only what a decoder needs; anything else ends the process. Gives whether that holds.
-pub(super) fn few_calls() -> bool {
-    let mut allowed = needed();
-    allowed.extend(any(&harmless()));
-    // The stricter of two filters counts.
-    apply(
-        any(&[libc::SYS_clone3]),
-        SeccompAction::Errno(libc::ENOSYS as u32),
-        SeccompAction::Allow,
-    ) && apply(
-        any(&harmless()),
-        SeccompAction::Errno(libc::EACCES as u32),
-        SeccompAction::Allow,
-    ) && apply(allowed, SeccompAction::Allow, SeccompAction::KillProcess)
-}
-
-/// No network for this process, its threads and its children: no socket but between processes of this machine, as far as the
-/// kernel can.
-pub(super) fn offline() {
-    let mut rules = any(&[libc::SYS_io_uring_setup]);
-    let other = (0, Op::Ne, libc::AF_UNIX as u64);
-    only(&mut rules, libc::SYS_socket, other);
-    let refused = SeccompAction::Errno(libc::EACCES as u32);
-    let _ = apply(rules, refused, SeccompAction::Allow);
-}
-
-/// No network, no other process, nothing of the kernel's rarer doors; for a program whose calls
-/// nobody can list. Gives whether that holds.
-pub(super) fn no_network() -> bool {
-    let mut rules = any(&[
-        libc::SYS_socket,
-        libc::SYS_socketpair,
-        libc::SYS_connect,
-        libc::SYS_bind,
-        libc::SYS_listen,
-        libc::SYS_accept,
-        libc::SYS_accept4,
-        libc::SYS_sendto,
-        libc::SYS_sendmsg,
-        libc::SYS_sendmmsg,
-        libc::SYS_io_uring_setup,
-        libc::SYS_io_uring_enter,
-        libc::SYS_io_uring_register,
-        libc::SYS_ptrace,
-        libc::SYS_process_vm_readv,
-        libc::SYS_process_vm_writev,
-        libc::SYS_pidfd_open,
-        libc::SYS_pidfd_getfd,
-        libc::SYS_kill,
-        libc::SYS_tkill,
-        libc::SYS_bpf,
-        libc::SYS_perf_event_open,
-        libc::SYS_userfaultfd,
-        libc::SYS_keyctl,
-        libc::SYS_add_key,
-        libc::SYS_request_key,
-        libc::SYS_mount,
-        libc::SYS_umount2,
-        libc::SYS_pivot_root,
-        libc::SYS_chroot,
-        libc::SYS_unshare,
-        libc::SYS_setns,
-        libc::SYS_init_module,
-        libc::SYS_finit_module,
-        libc::SYS_kexec_load,
-        libc::SYS_reboot,
-        libc::SYS_swapon,
-        libc::SYS_open_by_handle_at,
-        libc::SYS_fsopen,
-        libc::SYS_fsmount,
-        libc::SYS_open_tree,
-        libc::SYS_move_mount,
-    ]);
-    #[cfg(target_arch = "x86_64")]
-    rules.extend(any(&[libc::SYS_fork, libc::SYS_vfork]));
-    only(&mut rules, libc::SYS_clone, (0, Op::MaskedEq(THREAD), 0));
-    apply(
-        any(&[libc::SYS_clone3]),
-        SeccompAction::Errno(libc::ENOSYS as u32),
-        SeccompAction::Allow,
-    ) && apply(
-        rules,
-        SeccompAction::Errno(libc::EPERM as u32),
-        SeccompAction::Allow,
-    )
-}
+/// The first descriptor behind standard input, output and error.
+const FIRST: libc::c_uint = 3;

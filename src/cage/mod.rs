@@ -6,15 +6,32 @@
 //! asks for what it must not is one failed input; another takes its place. `ffmpeg` and `ffprobe`
 //! are held likewise, by a child that locks itself in and then becomes them.
 //!
-//! This room knows processes, limits and the kernel; what is asked and answered is its users'
-//! business. On Linux it uses landlock, seccomp and limits, on other systems of the Unix family limits, on
+//! What holds on Linux, each as far as the system has it:
+//!
+//! | | decoders, verifier | ffmpeg, ffprobe |
+//! |---|---|---|
+//! | descriptors | standard input, output and error | the same |
+//! | limits | memory, time, no file opened or written, no core file | memory, files, no core file |
+//! | landlock | no file, port or signal | programs and libraries, its input to read, its output to write |
+//! | seccomp | some 30 calls, anything else ends it | some 150 calls; none that changes other files' names, modes, owners, times or attributes, none that reaches other processes or makes one, no sockets, no shared memory |
+//! | namespaces | an empty root folder, no network, no shared memory | programs and libraries in the root folder, the rest the same |
+//!
+//! Namespaces are refused by many systems (containers, AppArmor, a kernel setting). Without them a program that
+//! was taken over can learn by `stat` which files there are. Other systems of the Unix family have the limits, on
 //! Windows it is a process of its own and nothing more.
+//!
+//! This room knows processes, limits and the kernel; what is asked and answered is its users'
+//! business.
 
+#[cfg(target_os = "linux")]
+mod calls;
 mod child;
 mod keeper;
 mod limits;
 #[cfg(target_os = "linux")]
 mod linux;
+#[cfg(target_os = "linux")]
+mod namespaces;
 mod pool;
 mod program;
 mod worker;
@@ -52,6 +69,8 @@ pub fn enter(handler: &Handler) -> Result<Launcher, ExitCode> {
     if args.next().is_none_or(|a| a != WORD) {
         return Ok(Launcher(()));
     }
+    #[cfg(target_os = "linux")]
+    linux::close_inherited();
     Err(match args.next() {
         Some(kind) if kind == "worker" => child::work(handler),
         Some(kind) if kind == "run" => program::become_it(args),
@@ -78,7 +97,7 @@ pub fn holds_programs() -> bool {
 /// before there are threads. Only Linux can do it, where it has what [`Strength`] calls seccomp.
 pub fn stay_offline() {
     #[cfg(target_os = "linux")]
-    linux::offline();
+    calls::offline();
 }
 
 /// A command that runs `program`, in the cage where [`hold_programs`] was called.
@@ -137,6 +156,9 @@ pub struct Strength {
     pub landlock: bool,
     /// Seccomp: few system calls.
     pub seccomp: bool,
+    /// Namespaces: an empty root folder, a network without devices. Many systems refuse them, so they
+    /// are not counted as [missing](Self::missing).
+    pub namespaces: bool,
 }
 
 impl Strength {
@@ -159,13 +181,17 @@ impl std::fmt::Display for Strength {
             (self.limits, "limits of memory, time and files"),
             (self.landlock, "landlock"),
             (self.seccomp, "seccomp"),
+            (self.namespaces, "namespaces"),
         ];
         let held = join(all.iter().filter(|(has, _)| *has).map(|(_, name)| *name));
         f.write_str(&held.unwrap_or_default())?;
-        match self.missing() {
-            Some(missing) => write!(f, "; this system has no {missing}"),
-            None => Ok(()),
+        if let Some(missing) = self.missing() {
+            write!(f, "; this system has no {missing}")?;
         }
+        if cfg!(target_os = "linux") && !self.namespaces {
+            f.write_str("; this system refuses namespaces")?;
+        }
+        Ok(())
     }
 }
 

@@ -5,7 +5,11 @@ use std::{
     sync::{Mutex, PoisonError},
 };
 
-use super::{Allowance, CageError, Launcher, Strength, keeper::Keeper, worker::Worker};
+use super::{
+    Allowance, CageError, Launcher, Strength,
+    keeper::Keeper,
+    worker::{Rest, Worker},
+};
 
 /// Children that answer questions, as many as ask at the same time.
 #[derive(Debug)]
@@ -55,17 +59,44 @@ impl Pool {
         Ok(read)
     }
 
+    /// Asks one question that ends with `length` bytes of `file`, which are never in this process all at
+    /// once; the rest is as for [`ask`](Self::ask).
+    ///
+    /// # Errors
+    /// As [`ask`](Self::ask), and when `file` ends early.
+    pub fn ask_about<T>(
+        &self,
+        head: &[u8],
+        (file, length): (&mut dyn Read, u64),
+        allowance: Allowance,
+        read: impl FnOnce(&mut dyn Read) -> io::Result<T>,
+    ) -> Result<T, CageError> {
+        let mut answer = self.begin_with(&[head], (file, length), allowance)?;
+        let read = answer.part(read)?;
+        answer.end(true)?;
+        Ok(read)
+    }
+
     /// Asks a question whose answer comes in parts.
     ///
     /// # Errors
     /// When the child ended.
     pub fn begin(&self, question: &[&[u8]], allowance: Allowance) -> Result<Answer<'_>, CageError> {
+        self.begin_with(question, (&mut io::empty(), 0), allowance)
+    }
+
+    fn begin_with(
+        &self,
+        question: &[&[u8]],
+        rest: Rest<'_>,
+        allowance: Allowance,
+    ) -> Result<Answer<'_>, CageError> {
         let mut answer = Answer {
             pool: self,
             worker: self.take()?,
             allowance,
         };
-        answer.timed(|worker| worker.send(question, allowance))?;
+        answer.timed(|worker| worker.send(question, rest, allowance))?;
         Ok(answer)
     }
 

@@ -39,11 +39,14 @@ pub(super) fn become_it(mut args: impl Iterator<Item = OsString>) -> ExitCode {
     let (Some(parent), Some(program)) = (parent, args.next()) else {
         return ExitCode::from(2);
     };
-    let program = Path::new(&program);
-    if !lock(parent, program) {
+    // Links on the way to it may lead through what can't be seen any more.
+    let real = std::fs::canonicalize(&program).unwrap_or_else(|_| (&program).into());
+    if !lock(parent, &real) {
         return ExitCode::FAILURE;
     }
-    let error = std::os::unix::process::CommandExt::exec(Command::new(program).args(args));
+    let mut command = Command::new(real);
+    std::os::unix::process::CommandExt::arg0(&mut command, program);
+    let error = std::os::unix::process::CommandExt::exec(command.args(args));
     complain(&format!("can't be run in the sandbox: {error}"));
     ExitCode::from(NOT_RUN)
 }
@@ -87,15 +90,18 @@ fn lock(parent: u32, program: &Path) -> bool {
     let (input, output) = (regular(io::stdin()), regular(io::stdout()));
     #[cfg(target_os = "linux")]
     {
+        let mut readable = readable();
+        // Libraries that came with a program of somebody's own.
+        let beside = program.parent().map(|folder| folder.join("../lib"));
+        readable.extend(beside.and_then(|p| p.canonicalize().ok()));
+        let mut shown = readable.clone();
+        shown.extend([program.into(), "/proc/self".into()]);
+        super::namespaces::enter(&shown);
         if !super::linux::die_with(parent) {
             return false;
         }
         super::linux::drop_powers(true);
-        let program = std::fs::canonicalize(program).unwrap_or_else(|_| program.to_path_buf());
-        let mut readable = readable();
-        // Libraries that came with a program of somebody's own.
-        readable.extend(program.parent().map(|folder| folder.join("../lib")));
-        if !super::linux::only_files(&program, &readable, input.as_ref(), output.as_ref()) {
+        if !super::linux::only_files(program, &readable, input.as_ref(), output.as_ref()) {
             complain("can't be held by landlock; use --no-sandbox if you trust the files");
             return false;
         }
@@ -110,7 +116,7 @@ fn lock(parent: u32, program: &Path) -> bool {
         writes: output.is_some(),
     });
     #[cfg(target_os = "linux")]
-    super::linux::no_network();
+    super::calls::program();
     true
 }
 
@@ -140,6 +146,8 @@ fn readable() -> Vec<std::path::PathBuf> {
         "/proc/cpuinfo",
         "/proc/meminfo",
         "/proc/stat",
+        // Where libnuma, which x265 asks, learns what memory there is.
+        "/proc/self/status",
         "/sys/devices/system/cpu",
         "/sys/devices/system/node",
     ]

@@ -15,6 +15,9 @@ use super::{Allowance, CageError, Strength};
 /// Bytes of a greeting that are believed.
 const MOST_HELLO: u64 = 4096;
 
+/// What follows the parts of a question that are in memory, and its bytes.
+pub(super) type Rest<'a> = (&'a mut dyn Read, u64);
+
 /// One child.
 #[derive(Debug)]
 pub(super) struct Worker {
@@ -94,13 +97,24 @@ impl Worker {
         Ok(serde_json::from_slice(&text)?)
     }
 
-    pub(super) fn send(&mut self, question: &[&[u8]], allowance: Allowance) -> io::Result<()> {
+    pub(super) fn send(
+        &mut self,
+        question: &[&[u8]],
+        rest: Rest<'_>,
+        allowance: Allowance,
+    ) -> io::Result<()> {
+        let (rest, behind) = rest;
         let length: u64 = question.iter().map(|part| part.len() as u64).sum();
-        for word in [length, allowance.memory, seconds(allowance.time)] {
+        for word in [length + behind, allowance.memory, seconds(allowance.time)] {
             self.input.write_all(&word.to_le_bytes())?;
         }
         for part in question {
             self.input.write_all(part)?;
+        }
+        if io::copy(&mut rest.take(behind), &mut self.input)? < behind {
+            return Err(io::Error::other(
+                "the file became shorter while it was read",
+            ));
         }
         self.input.flush()
     }

@@ -231,7 +231,7 @@ pub struct Verify {
     /// A JSON line on every file
     #[arg(long)]
     pub json: bool,
-    /// Largest file that is read, in MiB
+    /// Largest file that is read, and memory that its pictures may take, in MiB
     #[arg(long, value_name = "MIB", default_value_t = 1024, value_parser = clap::value_parser!(u64).range(1..=1 << 20))]
     pub max_memory: u64,
     #[command(flatten)]
@@ -455,15 +455,6 @@ impl Command {
         match self {
             Self::Cover(a) => a.reading.strict,
             Self::Detect(a) => a.reading.strict,
-            Self::Verify(_) => true,
-        }
-    }
-
-    /// Whether the network is taken from the program before it loads anything.
-    pub fn offline(&self) -> bool {
-        match self {
-            Self::Cover(a) => !a.reading.no_sandbox,
-            Self::Detect(a) => !a.reading.no_sandbox,
             Self::Verify(_) => true,
         }
     }

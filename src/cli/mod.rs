@@ -37,9 +37,7 @@ pub fn main(launcher: Launcher) -> Exit {
     };
     messages::colour(command.colour());
     // Nothing in this program has a use for it, and a library in it shall have none either. Where the system can't, `cage` says so.
-    if command.offline() {
-        unface::cage::stay_offline();
-    }
+    unface::cage::stay_offline();
     let stop = Arc::new(Stop::default());
     on_interrupt(Arc::clone(&stop));
     bear_limits();
@@ -89,7 +87,7 @@ fn usage(message: impl Into<String>) -> Refusal {
 fn run(command: Command, stop: Arc<Stop>, launcher: Launcher) -> Result<Exit, Refusal> {
     let strict = command.strict();
     let command = match command {
-        Command::Verify(a) => return Ok(verify::run(&a)),
+        Command::Verify(a) => return Ok(verify::run(&a, launcher)),
         Command::Cover(a) => {
             if let Some(exit) = asked(&a, launcher)? {
                 return Ok(exit);

@@ -3,7 +3,9 @@
 use serde::Serialize;
 use unface::{
     ShownPath,
-    pipeline::{self, Checked},
+    cage::Launcher,
+    decode,
+    pipeline::{self, Caged, Checked},
     report::{VERSION, json_line, names},
     verify::Leak,
 };
@@ -32,11 +34,18 @@ struct Line<'a> {
 
 const UNKNOWN: &str = "unknown format; unface verifies what it writes itself";
 
-/// Checks all files; silent where there is nothing to say.
-pub fn run(command: &Verify) -> Exit {
+/// Checks all files, each in a child that can do nothing else; silent where there is nothing to say.
+pub fn run(command: &Verify, launcher: Launcher) -> Exit {
     let (mut all, mut bad) = (0, 0);
     let mut closed = false;
-    pipeline::check(&command.files, command.max_memory << 20, |checked| {
+    let limit = command.max_memory << 20;
+    let most = decode::Options {
+        max_memory: limit,
+        ..decode::Options::default()
+    };
+    // Where no child can be started they are read here: it gives up nothing but the limits.
+    let cage = Caged::new(launcher, &most).ok();
+    pipeline::check(&command.files, limit, cage.as_ref(), |checked| {
         all += 1;
         let (clean, written) = if command.json {
             json(&checked)

@@ -103,14 +103,14 @@ fn pages(photo: &Photo) -> impl Iterator<Item = &crate::Frame> {
 }
 
 /// Writes something as JSON, behind its length.
-pub(super) fn write_text(to: &mut dyn Write, what: &impl Serialize) -> io::Result<()> {
+pub(crate) fn write_text(to: &mut dyn Write, what: &impl Serialize) -> io::Result<()> {
     let text = serde_json::to_vec(what)?;
     to.write_all(&(text.len() as u64).to_le_bytes())?;
     to.write_all(&text)
 }
 
 /// Reads what [`write_text`] wrote; texts in it are made harmless.
-pub(super) fn read_text<T: serde::de::DeserializeOwned>(from: &mut dyn Read) -> io::Result<T> {
+pub(crate) fn read_text<T: serde::de::DeserializeOwned>(from: &mut dyn Read) -> io::Result<T> {
     let mut length = [0; 8];
     from.read_exact(&mut length)?;
     let length = u64::from_le_bytes(length);

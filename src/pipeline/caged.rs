@@ -1,4 +1,4 @@
-//! Decoders in the cage: what the child does, and how it is asked.
+//! Decoders and the verifier in the cage: what the child does, and how it is asked.
 
 use std::{
     io::{self, Read},
@@ -7,10 +7,18 @@ use std::{
     time::Duration,
 };
 
+use serde::{Deserialize, Serialize};
+
 use crate::{
     cage::{self, Allowance, Answer, CageError, Launcher, Pool, Strength},
     decode::{self, DecodeError, Kind, Options, Photo, animation, wire},
+    verify::{self, Inspection, Leak},
 };
+
+/// The first byte of a question: what is to be done with a file.
+const DECODE: u8 = 0;
+/// The same.
+const INSPECT: u8 = 1;
 
 /// To be called first in the `main` of a program that wants its decoders in children: those
 /// children are the same program, and end here.
@@ -24,7 +32,14 @@ pub fn enter_cage() -> Result<Launcher, ExitCode> {
             .num_threads(1)
             .use_current_thread();
         let _ = pool.build_global();
-        let result = match wire::question(&question) {
+        let (task, rest) = match question.split_first() {
+            Some((task, rest)) => (*task, rest),
+            None => (DECODE, &question[..]),
+        };
+        if task == INSPECT {
+            return wire::write_text(answer, &Found::from(verify::inspect(rest)));
+        }
+        let result = match wire::question(rest) {
             Some((options, true, file)) => {
                 // The animation keeps the file itself.
                 let (file, options) = (file.to_vec(), options);
@@ -112,9 +127,10 @@ impl Caged {
             patience: 3 * time,
         };
         let head = wire::options_to_bytes(options, false);
-        self.pool.ask(&[&head, bytes], allowance, true, |answer| {
-            wire::receive(answer, options, bytes.len())
-        })
+        self.pool
+            .ask(&[&[DECODE], &head, bytes], allowance, true, |answer| {
+                wire::receive(answer, options, bytes.len())
+            })
     }
 
     /// Looks at an animation, as [`animation::open`] does; its frames are decoded in children too.
@@ -140,6 +156,73 @@ impl Caged {
     }
 }
 
+/// Bytes of a file a second that the slowest part of the verifier gets through; animations, whose
+/// pictures it decodes, are the slowest.
+const PACE_OF_FILES: u64 = 1 << 20;
+
+impl Caged {
+    /// Reads a file as [`verify::inspect`] does, which of an animation leaves out how it moves.
+    ///
+    /// `bytes`: its length; `limit`: bytes that the pictures in it may take in memory.
+    ///
+    /// # Errors
+    /// When the verifier came to no answer.
+    pub fn inspect(
+        &self,
+        (file, bytes): (&mut dyn Read, u64),
+        limit: u64,
+    ) -> Result<Inspection, CageError> {
+        let time = TIME + Duration::from_secs(bytes / PACE_OF_FILES);
+        let allowance = Allowance {
+            memory: limit.saturating_add(bytes.saturating_mul(2)),
+            time,
+            patience: 3 * time,
+        };
+        let found: Found = self
+            .pool
+            .ask_about(&[INSPECT], (file, bytes), allowance, |answer| {
+                wire::read_text(answer)
+            })?;
+        Ok(found.into())
+    }
+}
+
+/// What the verifier found, as it comes from a child.
+#[derive(Serialize, Deserialize)]
+struct Found {
+    format: Option<String>,
+    size: Option<(u32, u32)>,
+    further: Vec<(u32, u32)>,
+    leaks: Vec<Leak>,
+    unchecked: Vec<String>,
+}
+
+impl From<Inspection> for Found {
+    fn from(is: Inspection) -> Self {
+        Self {
+            format: is.format.map(|f| f.suffix().into()),
+            size: is.size,
+            further: is.further,
+            leaks: is.leaks,
+            unchecked: is.unchecked,
+        }
+    }
+}
+
+impl From<Found> for Inspection {
+    fn from(found: Found) -> Self {
+        Self {
+            // An unknown one is reported as such.
+            format: found.format.and_then(|f| f.parse().ok()),
+            size: found.size,
+            further: found.further,
+            leaks: found.leaks,
+            unchecked: found.unchecked,
+            moving: None,
+        }
+    }
+}
+
 /// Seconds of work that all frames of an animation may take together.
 const FILM: Duration = Duration::from_secs(3600);
 
@@ -154,7 +237,7 @@ struct Moving {
 
 impl animation::wire::Elsewhere for Moving {
     fn begin(&self) -> Result<Box<dyn animation::wire::Pieces + '_>, DecodeError> {
-        let question = [&self.head[..], &self.bytes];
+        let question = [&[DECODE][..], &self.head, &self.bytes];
         let answer = self.pool.begin(&question, self.allowance).map_err(caged)?;
         Ok(Box::new(Frames(answer)))
     }
