@@ -393,6 +393,10 @@ fn exif_that_turns_a_heif_without_turns_of_its_own_needs_a_person() {
     assert_eq!(read(&with(&[3], 8)).unwrap().cautions, conflict(6, 8));
     assert_eq!(read(&with(&[0], 6)).unwrap().cautions, conflict(1, 6));
     assert_eq!(read(&with(&[1, 1], 6)).unwrap().cautions, conflict(3, 6));
+    // No viewer turns a HEIF by XMP.
+    let mut heif = PLAIN.clone();
+    heif.item(b"mime", b"<x tiff:Orientation=\"6\"/>", &[]);
+    assert_eq!(read(&heif.bytes()).unwrap().cautions, conflict(1, 6));
     // EXIF of another picture says nothing of this one.
     let mut heif = PLAIN.clone();
     let other = heif.hevc(&drawn(96, 64), false, &[]);

@@ -58,9 +58,10 @@ pub(super) fn decode(bytes: &[u8], options: &Options) -> Result<Stored, DecodeEr
     let pixels = turned(&file, bytes, primary, pixels, options)?;
     profile(&file, bytes, primary, &mut gathered)?;
     let used: HashSet<u32> = used.into_iter().collect();
-    let exif = name_others(&file, bytes, &used, &mut gathered);
+    let said = name_others(&file, bytes, &used, &mut gathered);
     if options.orientation.is_none() {
-        compare_orientations(&file, bytes, primary, &exif, &mut gathered)?;
+        let own = own_orientation(&file, bytes, primary);
+        gathered.cautions.extend(conflict(own, &said)?);
     }
     Ok(Stored {
         pixels,
@@ -157,33 +158,21 @@ fn own_orientation(file: &File, bytes: &[u8], item: &Item) -> Option<u8> {
     (1..=8).find(|&o| orientation::apply(probe.clone(), o) == turned)
 }
 
-/// Notes where EXIF names another orientation than the file's own properties.
+/// Where metadata name another orientation than `own`, that of the file's properties.
 ///
 /// # Errors
 /// Where EXIF says that the picture has to be turned and no property says anything: the standard
 /// would leave it as it is, and viewers differ.
-fn compare_orientations(
-    file: &File,
-    bytes: &[u8],
-    primary: &Item,
-    exif: &[u16],
-    gathered: &mut Gathered,
-) -> Result<(), DecodeError> {
-    let own = own_orientation(file, bytes, primary);
+fn conflict(own: Option<u8>, said: &Said) -> Result<Option<Caution>, DecodeError> {
     let applied = own.unwrap_or(1);
-    let Some(other) = exif.iter().map(orientation::meant).find(|&o| o != applied) else {
-        return Ok(());
-    };
-    if own.is_none() {
+    let other = |all: &[u16]| all.iter().map(orientation::meant).find(|&o| o != applied);
+    if let (Some(other), None) = (other(&said.exif), own) {
         return Err(DecodeError::Orientation(applied, other));
     }
-    // Upright is also what a program writes that has turned the picture and keeps EXIF beside it.
-    if other != 1 {
-        gathered
-            .cautions
-            .push(Caution::OrientationConflict { applied, other });
-    }
-    Ok(())
+    // Upright is also what a program writes that has turned the picture and keeps metadata beside it.
+    let other = other(&said.exif).or_else(|| other(&said.xmp));
+    let other = other.filter(|&o| o != 1);
+    Ok(other.map(|other| Caution::OrientationConflict { applied, other }))
 }
 
 /// The clean aperture: a rectangle about the middle (ISO/IEC 14496-12, 12.1.4).
@@ -208,6 +197,21 @@ fn cropped(property: &[u8], pixels: &DynamicImage) -> Result<DynamicImage, Decod
     read().ok_or_else(|| DecodeError::Damaged("its crop lies outside the picture".into()))
 }
 
+/// Whether two items have the same colours.
+fn same_colours(file: &File, bytes: &[u8], one: &Item, other: &Item) -> bool {
+    /// Most bytes that are compared: each of thousands of tiles could name as many.
+    const MOST: usize = 1 << 16;
+    if one.properties == other.properties {
+        return true;
+    }
+    let colours = |item| {
+        let all = file.properties(bytes, item);
+        all.filter(|p| &p.0 == b"colr").map(|p| p.1)
+    };
+    let length: usize = colours(one).map(<[u8]>::len).sum();
+    length <= MOST && colours(one).eq(colours(other))
+}
+
 /// Colours, as an ICC profile or as numbers (ISO/IEC 23091-2). Those of a grid may be said by its
 /// tiles alone.
 fn profile(
@@ -216,17 +220,11 @@ fn profile(
     primary: &Item,
     gathered: &mut Gathered,
 ) -> Result<(), DecodeError> {
-    let colours = |item: &Item| {
-        let all = file.properties(bytes, item);
-        let all = all.filter(|p| &p.0 == b"colr").map(|p| p.1.to_vec());
-        all.collect::<Vec<_>>()
-    };
     let mut item = primary;
-    if colours(primary).is_empty() && &primary.kind == b"grid" {
+    if file.property(bytes, primary, b"colr").is_none() && &primary.kind == b"grid" {
         let mut tiles = primary.refers(b"dimg").iter().filter_map(|&t| file.item(t));
         if let Some(first) = tiles.next() {
-            let same = colours(first);
-            if tiles.any(|t| colours(t) != same) {
+            if tiles.any(|t| !same_colours(file, bytes, first, t)) {
                 return Err(rare("a grid of tiles in different colours"));
             }
             item = first;
@@ -250,15 +248,16 @@ fn profile(
     Ok(())
 }
 
-/// Names what is not in the output. `used`: items that are. Returns the orientations that EXIF gives
-/// the primary picture.
-fn name_others(
-    file: &File,
-    bytes: &[u8],
-    used: &HashSet<u32>,
-    gathered: &mut Gathered,
-) -> Vec<u16> {
-    let mut orientations = Vec::new();
+/// Orientations that metadata give the primary picture.
+#[derive(Default)]
+struct Said {
+    exif: Vec<u16>,
+    xmp: Vec<u16>,
+}
+
+/// Names what is not in the output. `used`: items that are. Returns what it says of the orientation.
+fn name_others(file: &File, bytes: &[u8], used: &HashSet<u32>, gathered: &mut Gathered) -> Said {
+    let mut said = Said::default();
     // Tiles go with the grid that is made of them.
     let tiles: HashSet<u32> = file
         .items
@@ -280,15 +279,17 @@ fn name_others(
                 let block = Numbers(&data)
                     .int(4)
                     .and_then(|n| data.get(4..)?.get(n as usize..));
-                let said = gathered.exif_beside(block.unwrap_or_default(), whole);
-                let of = item.refers(b"cdsc");
-                if of.is_empty() || of.contains(&file.primary) {
-                    orientations.extend(said);
+                let exif = gathered.exif_beside(block.unwrap_or_default(), whole);
+                if describes(file, item) {
+                    said.exif.extend(exif);
                 }
             }
             _ if is_xmp(item) => {
                 let data = file.data(bytes, item).unwrap_or_default();
                 gathered.further_xmp(&data, whole);
+                if describes(file, item) {
+                    said.xmp.extend(super::exif::xmp_orientations(&data));
+                }
             }
             b"mime" | b"uri " | b"old " => gathered.drop("application data", whole),
             _ => gathered.drop(picture_kind(file, bytes, item), whole),
@@ -314,7 +315,13 @@ fn name_others(
     if tail > 0 {
         gathered.drop("bytes behind the end", tail as u64);
     }
-    orientations
+    said
+}
+
+/// Whether metadata belong to the primary picture.
+fn describes(file: &File, item: &Item) -> bool {
+    let of = item.refers(b"cdsc");
+    of.is_empty() || of.contains(&file.primary)
 }
 
 fn picture_kind(file: &File, bytes: &[u8], item: &Item) -> &'static str {
