@@ -71,6 +71,31 @@ fn an_unknown_runtime_library_is_refused_wherever_it_lies_and_no_other_is_tried(
     says(&out, "--onnxruntime");
 }
 
+#[cfg(target_os = "linux")]
+#[test]
+fn a_known_library_that_others_may_change_is_loaded_from_a_copy() {
+    let dir = folder();
+    let own = dir.path().join("data/unface");
+    fs::create_dir_all(&own).unwrap();
+    let home = std::env::var("HOME").unwrap();
+    let data = std::env::var("XDG_DATA_HOME").unwrap_or(format!("{home}/.local/share"));
+    let known = Path::new(&data).join("unface/libonnxruntime.so");
+    let copy = own.join("libonnxruntime.so");
+    fs::copy(known, &copy).unwrap();
+    for mode in [0o644, 0o666] {
+        fs::set_permissions(&copy, fs::Permissions::from_mode(mode)).unwrap();
+        done(&with_data(dir.path(), &dir.path().join("data")));
+    }
+    // One changed byte is another library.
+    let mut bytes = fs::read(&copy).unwrap();
+    let last = bytes.len() - 1;
+    bytes[last] ^= 1;
+    fs::write(&copy, bytes).unwrap();
+    let out = with_data(dir.path(), &dir.path().join("data"));
+    code(&out, 1);
+    says(&out, "is not the copy of version");
+}
+
 #[test]
 fn a_named_library_or_model_that_everybody_may_change_is_refused() {
     let dir = folder();

@@ -3,13 +3,14 @@
 //! merely has the right name is not enough.
 
 use std::{
-    env, fs, io,
+    env, fs,
+    io::{self, Read, Write},
     path::{Path, PathBuf},
 };
 
 use serde::Deserialize;
+use sha2::{Digest, Sha256};
 
-use super::manifest::sha256;
 use crate::ShownPath;
 
 /// The copies that are known; `scripts/setup.py` reads the same file.
@@ -30,9 +31,9 @@ pub(super) struct Library {
     pub(super) path: PathBuf,
     /// Its version, where it is one of the known copies.
     pub(super) version: Option<String>,
-    /// What was read and checked, in memory.
+    /// What was read and checked: the file, or a copy in memory where others may change it.
     #[cfg(target_os = "linux")]
-    checked: Option<std::os::fd::OwnedFd>,
+    checked: Option<fs::File>,
 }
 
 #[derive(Deserialize)]
@@ -97,8 +98,7 @@ impl Library {
         let whole = whole(path)?;
         let failed = |e: io::Error| format!("{}: {e}", ShownPath(whole.clone()));
         let table: Table = serde_json::from_str(KNOWN).map_err(|e| e.to_string())?;
-        let bytes = fs::read(&whole).map_err(failed)?;
-        let sum = sha256(&bytes);
+        let (sum, checked) = read(&whole).map_err(failed)?;
         if !table.copies.iter().any(|known| known.sha256 == sum) {
             return Err(format!(
                 "{}: is not the copy of version {} that this program knows, and was not loaded",
@@ -106,18 +106,18 @@ impl Library {
                 table.version
             ));
         }
-        #[cfg(target_os = "linux")]
-        let checked = in_memory(&bytes).ok();
+        #[cfg(not(target_os = "linux"))]
+        drop(checked);
         Ok(Self {
             path: whole,
             version: Some(table.version),
             #[cfg(target_os = "linux")]
-            checked,
+            checked: Some(checked),
         })
     }
 
-    /// What the system's loader is to open: what was checked, where the system can hold that in
-    /// memory, as a file may be replaced meanwhile.
+    /// What the system's loader is to open: what was checked, as another file may have its name
+    /// meanwhile.
     #[cfg(target_os = "linux")]
     pub(super) fn to_load(&self) -> PathBuf {
         use std::os::fd::AsRawFd;
@@ -138,16 +138,80 @@ fn whole(path: &Path) -> Result<PathBuf, String> {
     fs::canonicalize(path).map_err(|e| format!("{}: {e}", ShownPath(path.to_path_buf())))
 }
 
-/// Bytes as a file without a name, which nobody can change any more.
+/// The SHA-256 of a file, and what was read: the file itself where only this user and the
+/// administrator can change it, otherwise a copy.
+fn read(path: &Path) -> io::Result<(String, fs::File)> {
+    let mut file = fs::File::open(path)?;
+    let mut copy = if private(&file)? {
+        None
+    } else {
+        Some(in_memory()?)
+    };
+    let mut hash = Sha256::new();
+    let mut block = vec![0; 1 << 18];
+    loop {
+        let n = match file.read(&mut block) {
+            Ok(0) => break,
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,
+            other => other?,
+        };
+        hash.update(&block[..n]);
+        if let Some(copy) = &mut copy {
+            copy.write_all(&block[..n])?;
+        }
+    }
+    let sum = hash.finalize().iter().map(|b| format!("{b:02x}")).collect();
+    match copy {
+        Some(copy) => {
+            seal(&copy)?;
+            Ok((sum, copy))
+        }
+        None => Ok((sum, file)),
+    }
+}
+
+/// Whether only this user and the administrator can change a file.
+fn private(file: &fs::File) -> io::Result<bool> {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::MetadataExt;
+        let found = file.metadata()?;
+        let own = [0, rustix::process::geteuid().as_raw()].contains(&found.uid());
+        Ok(own && found.mode() & 0o022 == 0)
+    }
+    #[cfg(not(unix))]
+    {
+        let _ = file;
+        Ok(true)
+    }
+}
+
+/// A file without a name, in memory.
 #[cfg(target_os = "linux")]
-fn in_memory(bytes: &[u8]) -> io::Result<std::os::fd::OwnedFd> {
-    use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, memfd_create};
+fn in_memory() -> io::Result<fs::File> {
+    use rustix::fs::{MemfdFlags, memfd_create};
     let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
-    let mut file = fs::File::from(memfd_create("onnxruntime", flags)?);
-    io::Write::write_all(&mut file, bytes)?;
+    Ok(fs::File::from(memfd_create("onnxruntime", flags)?))
+}
+
+#[cfg(not(target_os = "linux"))]
+fn in_memory() -> io::Result<fs::File> {
+    Err(io::Error::other(
+        "other users may change it; take that right away",
+    ))
+}
+
+/// From now on nobody can change it.
+#[cfg(target_os = "linux")]
+fn seal(file: &fs::File) -> io::Result<()> {
+    use rustix::fs::{SealFlags, fcntl_add_seals};
     let all = SealFlags::WRITE | SealFlags::SHRINK | SealFlags::GROW | SealFlags::SEAL;
-    fcntl_add_seals(&file, all)?;
-    Ok(file.into())
+    Ok(fcntl_add_seals(file, all)?)
+}
+
+#[cfg(not(target_os = "linux"))]
+fn seal(_file: &fs::File) -> io::Result<()> {
+    Ok(())
 }
 
 /// Whether every user of the system may change a file, or put another in its place.
