@@ -66,12 +66,12 @@ impl Pool {
     /// As [`ask`](Self::ask), and when `file` ends early.
     pub fn ask_about<T>(
         &self,
-        head: &[u8],
+        head: &[&[u8]],
         (file, length): (&mut dyn Read, u64),
         allowance: Allowance,
         read: impl FnOnce(&mut dyn Read) -> io::Result<T>,
     ) -> Result<T, CageError> {
-        let mut answer = self.begin_with(&[head], (file, length), allowance)?;
+        let mut answer = self.begin_with(head, (file, length), allowance)?;
         let read = answer.part(read)?;
         answer.end(true)?;
         Ok(read)

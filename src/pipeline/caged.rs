@@ -159,6 +159,10 @@ impl Caged {
 /// Bytes of a file a second that the slowest part of the verifier gets through; animations, whose
 /// pictures it decodes, are the slowest.
 const PACE_OF_FILES: u64 = 1 << 20;
+/// Bytes of decoded pixels a second that it gets through.
+const PACE_OF_PIXELS: u64 = 16 << 20;
+/// Bytes of a file in which its size in pixels is looked up.
+const START: u64 = 1 << 16;
 
 impl Caged {
     /// Reads a file as [`verify::inspect`] does, which of an animation leaves out how it moves.
@@ -172,17 +176,25 @@ impl Caged {
         (file, bytes): (&mut dyn Read, u64),
         limit: u64,
     ) -> Result<Inspection, CageError> {
-        let time = TIME + Duration::from_secs(bytes / PACE_OF_FILES);
+        let mut start = Vec::new();
+        let read = Read::take(&mut *file, START.min(bytes)).read_to_end(&mut start);
+        read.map_err(|e| CageError::Answer(e.to_string()))?;
+        let promised = decode::dimensions(&start).map_or(0, |(w, h, size)| {
+            u64::from(w) * u64::from(h) * u64::from(size)
+        });
+        let seconds = bytes / PACE_OF_FILES + promised.min(limit) / PACE_OF_PIXELS;
+        let time = TIME + Duration::from_secs(seconds);
         let allowance = Allowance {
             memory: limit.saturating_add(bytes.saturating_mul(2)),
             time,
             patience: 3 * time,
         };
-        let found: Found = self
-            .pool
-            .ask_about(&[INSPECT], (file, bytes), allowance, |answer| {
-                wire::read_text(answer)
-            })?;
+        let rest = bytes - start.len() as u64;
+        let found: Found =
+            self.pool
+                .ask_about(&[&[INSPECT], &start], (file, rest), allowance, |answer| {
+                    wire::read_text(answer)
+                })?;
         Ok(found.into())
     }
 }
