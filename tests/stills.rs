@@ -499,6 +499,19 @@ fn subsampled_ycbcr_tiff_is_read_whatever_its_compression() {
 }
 
 #[test]
+fn subsampling_that_makes_no_sense_is_refused_by_name() {
+    for (across, down) in [(0, 2), (2, 0), (0, 0), (3, 1), (2, 8)] {
+        let entries = tags((16, 8), 8, &[8; 3], 6, &[short(530, &[across, down])]);
+        let said = refused(&tiff(&entries, &[noise(16 * 8 * 3)]));
+        assert!(said.contains("YCbCr of rare subsampling"), "{said}");
+    }
+    // Strips that end inside a block.
+    let entries = tags((16, 9), 3, &[8; 3], 6, &[short(530, &[2, 2])]);
+    let said = refused(&tiff(&entries, &[noise(99), noise(99), noise(99)]));
+    assert!(said.contains("YCbCr of rare subsampling"), "{said}");
+}
+
+#[test]
 fn tiff_of_inks_and_alpha_keeps_both() {
     let size = (16, 8);
     let inks = noise(16 * 8 * 4);

@@ -319,7 +319,9 @@ fn subsampled(tags: &mut Tags, coding: u32) -> Result<Option<Subsampling>, Decod
     if (across, down) == (1, 1) {
         return Ok(None);
     }
-    let whole = [across, down].iter().all(|v| matches!(v, 1 | 2 | 4));
+    if ![across, down].iter().all(|v| matches!(v, 1 | 2 | 4)) {
+        return Err(rare("YCbCr of rare subsampling"));
+    }
     let (wide, high) = tags.chunk_size();
     let tiled = tags.numbers.contains_key(&tag::TILE_WIDTH);
     let (width, height) = (tags.one(tag::WIDTH, 0), tags.one(tag::HEIGHT, 0));
@@ -332,7 +334,7 @@ fn subsampled(tags: &mut Tags, coding: u32) -> Result<Option<Subsampling>, Decod
             .numbers
             .get(&tag::BITS)
             .is_some_and(|b| b.iter().all(|&b| b == 8));
-    if !whole || !aligned || !plain {
+    if !aligned || !plain {
         return Err(rare("YCbCr of rare subsampling"));
     }
     let block = across * down + 2;
