@@ -81,7 +81,7 @@ impl Library {
         let whole = whole(path)?;
         if open_to_all(&whole) {
             return Err(format!(
-                "{}: every user of this system may change it, or its folder; take that right away, or name another copy",
+                "{}: belongs to another user, and every user of this system may change it or its folder; name another copy",
                 ShownPath(whole)
             ));
         }
@@ -214,23 +214,33 @@ fn seal(_file: &fs::File) -> io::Result<()> {
     Ok(())
 }
 
-/// Whether every user of the system may change a file, or put another in its place.
+/// Whether a file of another user, or one in another user's folder, may be changed by every user of
+/// the system. What is this user's own, or the administrator's, is as it was meant to be.
 #[must_use]
 pub fn open_to_all(file: &Path) -> bool {
     #[cfg(unix)]
     {
         use std::os::unix::fs::MetadataExt;
-        const OTHERS: u32 = 0o002;
-        const STICKY: u32 = 0o1000;
-        let mode = |path: &Path| fs::metadata(path).map_or(0, |m| m.mode());
-        let folder = file.parent().map_or(0, mode);
-        mode(file) & OTHERS != 0 || folder & OTHERS != 0 && folder & STICKY == 0
+        let me = rustix::process::geteuid().as_raw();
+        let file = fs::canonicalize(file).unwrap_or_else(|_| file.to_path_buf());
+        let places = [Some(file.as_path()), file.parent()].into_iter().flatten();
+        let mut found = places.filter_map(|p| fs::metadata(p).ok());
+        found.any(|m| others_write(m.uid(), m.mode(), me))
     }
     #[cfg(not(unix))]
     {
         let _ = file;
         false
     }
+}
+
+/// Whether everybody may write to what belongs to neither `me` nor the administrator. In a folder
+/// with the sticky bit nobody can replace what is another's.
+#[cfg(unix)]
+const fn others_write(owner: u32, mode: u32, me: u32) -> bool {
+    const OTHERS: u32 = 0o002;
+    const STICKY: u32 = 0o1000;
+    owner != 0 && owner != me && mode & OTHERS != 0 && mode & STICKY == 0
 }
 
 #[cfg(test)]
@@ -254,6 +264,21 @@ mod tests {
         assert_eq!(table.copies.len(), 4);
         for copy in &table.copies {
             assert!(copy.sha256.len() == 64 && copy.sha256.bytes().all(|b| b.is_ascii_hexdigit()));
+        }
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn what_belongs_to_others_and_is_open_to_all_is_not_trusted() {
+        assert!(others_write(1001, 0o100_666, 1000));
+        assert!(others_write(1001, 0o040_777, 1000));
+        for (owner, mode) in [
+            (1001, 0o100_644),
+            (1001, 0o041_777),
+            (1000, 0o100_777),
+            (0, 0o040_777),
+        ] {
+            assert!(!others_write(owner, mode, 1000), "{owner} {mode:o}");
         }
     }
 }

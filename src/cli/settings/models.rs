@@ -45,7 +45,7 @@ fn part(name: &str) -> Result<Network, Refusal> {
 fn named_file(path: &Path) -> Result<(Networks, Thresholds), Refusal> {
     if open_to_all(path) {
         return Err(usage(format!(
-            "{}: every user of this system may change it, or its folder; take that right away, or name another model",
+            "{}: belongs to another user, and every user of this system may change it or its folder; name another model",
             ShownPath(path.into())
         )));
     }
