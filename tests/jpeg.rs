@@ -612,6 +612,25 @@ fn the_profile_of_a_ycck_jpeg_is_applied_as_that_of_a_cmyk_one() {
     );
 }
 
+#[test]
+fn coefficients_beyond_what_8_bits_give_are_damage() {
+    // Decoders differ on them, without an error: one gave noise where the others gave a picture.
+    let flat = Flat {
+        secret: Secret::Beyond,
+        ..ordinary()
+    };
+    let mut bytes = flat.write();
+    let tables = walk(&bytes).unwrap().segments;
+    let table = tables.iter().filter(|s| s.marker == 0xC4).nth(1).unwrap();
+    // The first symbol of the typical table: a coefficient of one bit.
+    let at = table.payload.start + 17;
+    assert_eq!(bytes[at], 0x01);
+    bytes[at] = 0x0B;
+    let damage = walk(&bytes).unwrap().damage.unwrap();
+    assert!(damage.contains("means nothing"), "{damage}");
+    assert!(decoded(&bytes).is_err());
+}
+
 #[track_caller]
 fn flagged(bytes: &[u8], kind: LeakKind, what: &str) {
     assert_eq!(walk(bytes).unwrap().damage, None, "{what}");

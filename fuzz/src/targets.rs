@@ -196,11 +196,20 @@ fn exif(bytes: &[u8]) -> u64 {
 
 fn jpeg_structure(bytes: &[u8]) -> u64 {
     let _ = unface::jpeg::size(bytes);
+    let _ = unface::jpeg::audit(bytes);
     told(&unface::jpeg::walk(bytes), |structure| {
         // What it names must lie inside the file.
         for segment in &structure.segments {
             assert!(bytes.get(segment.whole.clone()).is_some());
             assert!(bytes.get(segment.payload.clone()).is_some());
+            assert!(bytes.get(segment.data.clone()).is_some());
+        }
+        let pixels = u32::from(structure.header.width) * u32::from(structure.header.height);
+        if structure.damage.is_none() && pixels < 1 << 18 {
+            // What decoders get in its place is the same picture.
+            let rebuilt = unface::jpeg::rebuilt(bytes, structure);
+            let planes = |bytes| unface::jpeg::samples(bytes).map(|decoded| decoded.1);
+            assert_eq!(planes(bytes), planes(&rebuilt));
         }
         let markers: Vec<_> = structure.segments.iter().map(|s| s.marker).collect();
         outcome(&format!("{:x?} {:?}", markers, structure.damage))

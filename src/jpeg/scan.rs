@@ -248,6 +248,9 @@ struct Scan<'a> {
     oddities: Vec<Oddity>,
 }
 
+/// Most bits of a coefficient other than DC where samples have 8 bits. Decoders differ on what is beyond.
+const MAX_BITS: u32 = 10;
+
 /// The structure only, at the full speed of the check that every photo gets.
 const STRUCTURE: u8 = 0;
 /// The values of coefficients are kept in [`State::kept`].
@@ -519,6 +522,9 @@ impl Scan<'_> {
         while k < 64 {
             let (length, symbol) = self.symbol::<MODE>(ac)?;
             let (run, size) = (u32::from(symbol >> 4), u32::from(symbol & 15));
+            if size > MAX_BITS {
+                return Err(Fault::Code);
+            }
             let value = self.value::<MODE>(length, size)?;
             if size == 0 {
                 if run != 15 {
@@ -571,6 +577,9 @@ impl Scan<'_> {
                 }
                 k += 16;
             } else {
+                if size > MAX_BITS {
+                    return Err(Fault::Code);
+                }
                 let value = self.value::<MODE>(length, size)?;
                 k += run;
                 if k > last {
