@@ -5,8 +5,6 @@
 //! Hardly a picture in which people stand upright shows none of them clearly; one that does not is looked at turned, small and
 //! cheaply, and where somebody is seen better then, it is searched once more that way, whole.
 
-use std::borrow::Cow;
-
 use image::DynamicImage;
 use rayon::prelude::*;
 
@@ -46,11 +44,7 @@ impl Turn {
             Self::Over => pixels.rotate180(),
             Self::Left => pixels.rotate270(),
         };
-        View {
-            width: pixels.width(),
-            height: pixels.height(),
-            pixels: Cow::Owned(pixels),
-        }
+        View::owned(pixels)
     }
 
     /// A place in the turned picture, in the picture of `width` × `height` pixels as it lies.
@@ -142,7 +136,11 @@ impl Detector {
         let mut boxes = Vec::new();
         for view in views {
             let size = (view.width as f32, view.height as f32);
-            let found = self.search(&turn.turned(view), options)?.into_iter();
+            let options = Options {
+                rule: options.rule.times(view.surer),
+                ..*options
+            };
+            let found = self.search(&turn.turned(view), &options)?.into_iter();
             boxes.extend(found.map(|f| Face {
                 rect: turn.back(&f.rect, size),
                 ..f
