@@ -75,7 +75,7 @@ pub struct Options {
     pub again_min: f32,
     /// There a box must be this many times as sure as the rule asks.
     pub again_sure: f32,
-    /// A picture whose best face has a lower score is looked at turned as well; 0: none is.
+    /// A face with at least this score stands upright; where there is none, turned copies are searched as well. 0: never.
     pub upright: f32,
     /// A first opinion is enough: where two networks look together, that of the cheaper one.
     pub glance: bool,
@@ -180,13 +180,9 @@ impl Detector {
             };
             boxes.extend(self.search(view, &options)?);
         }
-        let best = best(&boxes);
-        if best < options.upright
-            && let Some(first) = views.first()
-            && let Some((turn, seen)) = self.turn_of(first, options, best.max(turned::SEEN))?
-        {
-            boxes.extend(seen);
-            boxes.extend(self.boxes_turned(&views, turn, options)?);
+        if options.upright > 0.0 {
+            let lying = self.lying(&views, &boxes, options)?;
+            boxes.extend(lying);
         }
         Ok(merge::merge(boxes, options.merge, options.weak))
     }
@@ -460,6 +456,20 @@ fn resized(
     filter: fir::FilterType,
 ) -> Result<Copy, DetectError> {
     let how = fir::ResizeOptions::new().resize_alg(fir::ResizeAlg::Convolution(filter));
+    resized_as(samples, size, how)
+}
+
+/// A copy of a part of the picture, given in its pixels.
+fn copy_of_part(samples: Samples<'_>, part: &Rect, size: (u32, u32)) -> Result<Copy, DetectError> {
+    let side = |from: f32, to: f32| f64::from((to - from).max(1.0));
+    let how = fir::ResizeOptions::new()
+        .resize_alg(fir::ResizeAlg::Convolution(fir::FilterType::Bilinear))
+        .crop(
+            f64::from(part.x1),
+            f64::from(part.y1),
+            side(part.x1, part.x2),
+            side(part.y1, part.y2),
+        );
     resized_as(samples, size, how)
 }
 
