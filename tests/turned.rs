@@ -16,7 +16,7 @@ use unface::{
 mod network;
 mod program;
 use network::spec;
-use program::{detected, ffmpeg, render, sample, samples};
+use program::{detected, ffmpeg, render, sample, samples, truth};
 
 type Turn = (
     fn(&DynamicImage) -> DynamicImage,
@@ -59,6 +59,40 @@ fn photos_that_lie_on_their_side_or_stand_on_their_heads_left_faces_bare() {
                 let seen = sure.map(|f| f.0).any(|r| covers(&r) && r.iou(&place) > 0.4);
                 assert!(seen, "{name}: {place:?}");
             }
+        }
+    }
+}
+
+#[test]
+fn an_upright_face_in_a_photo_that_lies_on_its_side_hides_nobody() {
+    let dir = tempfile::tempdir().unwrap();
+    let portrait = sample("portrait.jpg");
+    let [x1, y1, x2, y2] = truth("portrait.jpg")[0];
+    let (w, h) = (x2 - x1, y2 - y1);
+    let decoy = portrait
+        .crop_imm(
+            (x1 - w / 2.0) as u32,
+            (y1 - h / 2.0) as u32,
+            2 * w as u32,
+            2 * h as u32,
+        )
+        .resize_exact(160, 160, image::imageops::FilterType::Triangle);
+    let upright = sample("group.jpg");
+    let faces = truth("group.jpg");
+    for (turn, place) in TURNS {
+        let turned = turn(&upright).to_rgb8();
+        let (width, height) = turned.dimensions();
+        let mut shown = image::RgbImage::new(width, height + 160);
+        image::imageops::replace(&mut shown, &decoy.to_rgb8(), 0, 0);
+        image::imageops::replace(&mut shown, &turned, 0, 160);
+        shown.save(dir.path().join("decoy.bmp")).unwrap();
+        let found = &detected(dir.path(), "decoy.bmp")[0];
+        for &[x1, y1, x2, y2] in &faces {
+            let face = Rect::new(x1, y1, x2, y2);
+            let place = place(&face, upright.width() as f32, upright.height() as f32);
+            let place = place.moved(0.0, 160.0);
+            let covers = |f: &(Rect, f64)| f.0.intersect(&place).area() > 0.8 * place.area();
+            assert!(found.iter().any(covers), "{place:?}: {found:?}");
         }
     }
 }

@@ -100,6 +100,7 @@ pub(super) fn smaller<'a>(view: &'a View<'_>, reduction: u32) -> Result<View<'a>
             pixels: Cow::Borrowed(&*view.pixels),
             width,
             height,
+            surer: view.surer,
         });
     }
     let shorter = |side: u32| side.div_ceil(reduction).max(1);
@@ -125,13 +126,12 @@ fn copy_of<'a>(
 ) -> Result<View<'a>, DetectError> {
     let copy = resized(view.samples()?, (width, height), filter)?;
     Ok(View {
-        pixels: Cow::Owned(picture(copy)?),
-        width,
-        height,
+        surer: view.surer,
+        ..View::owned(picture(copy)?)
     })
 }
 
-fn picture(copy: Copy) -> Result<DynamicImage, DetectError> {
+pub(super) fn picture(copy: Copy) -> Result<DynamicImage, DetectError> {
     let (width, height) = (copy.width, copy.height);
     let made = match copy.step {
         1 => image::GrayImage::from_raw(width, height, copy.data).map(DynamicImage::ImageLuma8),

@@ -5,6 +5,7 @@
 //! [`rule`] are brought back to the picture and joined to faces ([`merge`]).
 
 pub mod again;
+mod dots;
 pub mod family;
 pub mod library;
 pub mod manifest;
@@ -13,15 +14,16 @@ pub mod model;
 pub mod onnx;
 pub mod pair;
 pub mod prepare;
+mod range;
 pub mod rule;
 pub mod session;
 pub mod tiling;
 pub mod turned;
+mod views;
 
 use std::sync::{Mutex, PoisonError};
 
 use fast_image_resize as fir;
-use image::DynamicImage;
 use rayon::prelude::*;
 
 use crate::{face::Face, frame::Frame, geometry::Rect};
@@ -29,6 +31,7 @@ use model::Model;
 use prepare::Samples;
 use rule::Rule;
 use tiling::{Layout, Level, Tile};
+use views::{View, rgb8, views};
 
 /// What can go wrong when looking for faces. The text says what is wrong and what to do.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -72,7 +75,7 @@ pub struct Options {
     pub again_min: f32,
     /// There a box must be this many times as sure as the rule asks.
     pub again_sure: f32,
-    /// A picture whose best face has a lower score is looked at turned as well; 0: none is.
+    /// A face with at least this score stands upright; where there is none, turned copies are searched as well. 0: never.
     pub upright: f32,
     /// A first opinion is enough: where two networks look together, that of the cheaper one.
     pub glance: bool,
@@ -171,15 +174,15 @@ impl Detector {
         let views = views(frame.pixels());
         let mut boxes = Vec::new();
         for view in &views {
-            boxes.extend(self.search(view, options)?);
+            let options = Options {
+                rule: options.rule.times(view.surer),
+                ..*options
+            };
+            boxes.extend(self.search(view, &options)?);
         }
-        let best = best(&boxes);
-        if best < options.upright
-            && let Some(first) = views.first()
-            && let Some((turn, seen)) = self.turn_of(first, options, best.max(turned::SEEN))?
-        {
-            boxes.extend(seen);
-            boxes.extend(self.boxes_turned(&views, turn, options)?);
+        if options.upright > 0.0 {
+            let lying = self.lying(&views, &boxes, options)?;
+            boxes.extend(lying);
         }
         Ok(merge::merge(boxes, options.merge, options.weak))
     }
@@ -421,72 +424,6 @@ fn run_fixed(
 /// Pixels that neighbouring parts share where a network takes one size only.
 const FIXED_OVERLAP: u32 = 96;
 
-/// A picture as it is searched: borrowed where it is 8-bit already.
-struct View<'a> {
-    pixels: std::borrow::Cow<'a, DynamicImage>,
-    width: u32,
-    height: u32,
-}
-
-impl View<'_> {
-    fn samples(&self) -> Result<Samples<'_>, DetectError> {
-        Samples::of(&self.pixels)
-            .ok_or_else(|| DetectError::Internal("an unknown kind of pixels".into()))
-    }
-}
-
-fn rgb8(pixels: &DynamicImage) -> View<'_> {
-    let (width, height) = (pixels.width(), pixels.height());
-    let pixels = match pixels {
-        DynamicImage::ImageLuma8(_) | DynamicImage::ImageRgb8(_) | DynamicImage::ImageRgba8(_) => {
-            std::borrow::Cow::Borrowed(pixels)
-        }
-        DynamicImage::ImageLuma16(_) => {
-            std::borrow::Cow::Owned(DynamicImage::ImageLuma8(pixels.to_luma8()))
-        }
-        DynamicImage::ImageLumaA8(_)
-        | DynamicImage::ImageLumaA16(_)
-        | DynamicImage::ImageRgba16(_) => {
-            std::borrow::Cow::Owned(DynamicImage::ImageRgba8(pixels.to_rgba8()))
-        }
-        _ => std::borrow::Cow::Owned(DynamicImage::ImageRgb8(pixels.to_rgb8())),
-    };
-    View {
-        pixels,
-        width,
-        height,
-    }
-}
-
-/// What of a picture must be searched: its colours, whatever their alpha (a viewer that ignores
-/// alpha shows them), and, where some pixels are transparent, also the picture as it looks on
-/// white and on black.
-fn views(pixels: &DynamicImage) -> Vec<View<'_>> {
-    let colours = rgb8(pixels);
-    if !pixels.color().has_alpha() {
-        return vec![colours];
-    }
-    let rgba = colours.pixels.to_rgba8();
-    if rgba.pixels().all(|p| p.0[3] == 255) {
-        return vec![colours];
-    }
-    let (width, height) = (rgba.width(), rgba.height());
-    let on = |ground: u32| {
-        let shown = image::RgbImage::from_fn(width, height, |x, y| {
-            let [r, g, b, a] = rgba.get_pixel(x, y).0;
-            let a = u32::from(a);
-            let blend = |v: u8| ((u32::from(v) * a + ground * (255 - a) + 127) / 255) as u8;
-            image::Rgb([blend(r), blend(g), blend(b)])
-        });
-        View {
-            pixels: std::borrow::Cow::Owned(DynamicImage::ImageRgb8(shown)),
-            width,
-            height,
-        }
-    };
-    vec![colours, on(255), on(0)]
-}
-
 /// A copy of another size.
 struct Copy {
     data: Vec<u8>,
@@ -515,8 +452,31 @@ fn reduced(samples: Samples<'_>, level: &Level) -> Result<Option<Copy>, DetectEr
 
 fn resized(
     samples: Samples<'_>,
-    (width, height): (u32, u32),
+    size: (u32, u32),
     filter: fir::FilterType,
+) -> Result<Copy, DetectError> {
+    let how = fir::ResizeOptions::new().resize_alg(fir::ResizeAlg::Convolution(filter));
+    resized_as(samples, size, how)
+}
+
+/// A copy of a part of the picture, given in its pixels.
+fn copy_of_part(samples: Samples<'_>, part: &Rect, size: (u32, u32)) -> Result<Copy, DetectError> {
+    let side = |from: f32, to: f32| f64::from((to - from).max(1.0));
+    let how = fir::ResizeOptions::new()
+        .resize_alg(fir::ResizeAlg::Convolution(fir::FilterType::Bilinear))
+        .crop(
+            f64::from(part.x1),
+            f64::from(part.y1),
+            side(part.x1, part.x2),
+            side(part.y1, part.y2),
+        );
+    resized_as(samples, size, how)
+}
+
+fn resized_as(
+    samples: Samples<'_>,
+    (width, height): (u32, u32),
+    how: fir::ResizeOptions,
 ) -> Result<Copy, DetectError> {
     let internal = |e: &dyn std::fmt::Display| DetectError::Internal(e.to_string());
     let kind = match samples.step {
@@ -528,11 +488,8 @@ fn resized(
         .map_err(|e| internal(&e))?;
     let mut copy = fir::images::Image::new(width, height, kind);
     // Alpha is passed over by the search, so it must not weigh here either.
-    let how = fir::ResizeOptions::new()
-        .resize_alg(fir::ResizeAlg::Convolution(filter))
-        .use_alpha(false);
     fir::Resizer::new()
-        .resize(&source, &mut copy, &how)
+        .resize(&source, &mut copy, &how.use_alpha(false))
         .map_err(|e| internal(&e))?;
     Ok(Copy {
         data: copy.into_vec(),
