@@ -216,7 +216,7 @@ fn a_stream_of_pixels_that_are_not_square_is_searched_as_it_is_stored_or_refused
     says(&output, "setsar=1");
 }
 
-/// A still background of `rate` frames a second for half a second on which the portrait is laid at `x`, 100 in the frames that
+/// A still background of `rate` frames a second for a quarter of a second on which the portrait is laid at `x`, 100 in the frames that
 /// ffmpeg's expression `when` of `n` names.
 fn strobe(dir: &Path, rate: u32, x: &str, when: &str) {
     let (nobody, portrait) = (samples().join("nobody.jpg"), portrait());
@@ -240,7 +240,7 @@ fn strobe(dir: &Path, rate: u32, x: &str, when: &str) {
         "-filter_complex",
         &overlay,
         "-t",
-        "0.5",
+        "0.25",
         "-pix_fmt",
         "yuv420p",
         "-preset",
