@@ -19,7 +19,7 @@ use std::{
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use unface::{
     Format, Rect, decode,
-    decode::clip::{Clip, ClipOptions, Uncut},
+    decode::clip::{Clip, ClipOptions, FirstPass, Uncut},
     detect::{
         self, Detector, manifest,
         rule::Sensitivity,
@@ -128,7 +128,7 @@ fn decoded(clip: &Clip) -> Vec<CoveredPlanes> {
             exact: false,
         })
         .collect();
-    let mut pictures = clip.planes(false).unwrap();
+    let mut pictures = clip.planes(false, None).unwrap();
     let mut all = Vec::new();
     while let Some(part) = pictures.part().unwrap() {
         if let Uncut::Picture(picture) = part {
@@ -227,7 +227,7 @@ fn videos(c: &mut Criterion) {
     });
     group.bench_function("decode for the search", |b| {
         b.iter(|| {
-            let mut search = clip.search(1_000_000, false).unwrap();
+            let mut search = clip.search(&first_pass()).unwrap();
             let mut count = 0;
             while search.picture().unwrap().is_some() {
                 count += 1;
@@ -239,8 +239,9 @@ fn videos(c: &mut Criterion) {
     let pictures = decoded(&clip);
     group.bench_function("encode", |b| b.iter(|| encode(&clip, &pictures, &to)));
     if let Some(detector) = detector() {
-        let mut search = clip.search(1_000_000, false).unwrap();
-        let (frame, _) = search.picture().unwrap().unwrap();
+        let mut search = clip.search(&first_pass()).unwrap();
+        let (copies, _) = search.picture().unwrap().unwrap();
+        let frame = copies.main;
         let options = options();
         group.throughput(Throughput::Elements(1));
         group.bench_function("search one frame", |b| {
@@ -251,6 +252,15 @@ fn videos(c: &mut Criterion) {
     }
     group.finish();
     let _ = fs::remove_file(&to);
+}
+
+/// A search without sound, as for covering.
+const fn first_pass() -> FirstPass {
+    FirstPass {
+        pixels: Some(1_000_000),
+        audio: false,
+        fingerprints: true,
+    }
 }
 
 criterion_group!(benches, videos);

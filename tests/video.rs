@@ -557,9 +557,29 @@ fn nothing_is_held_across_a_cut() {
         );
     }
     let tracks = tracker.finish();
-    // One frame beyond the border, in which both scenes may be mixed.
     let at = |frame| tracks.at(frame).len();
-    assert_eq!((at(9), at(10), at(11)), (1, 1, 0));
+    assert_eq!((at(9), at(10), at(11)), (1, 0, 0));
+}
+
+#[test]
+fn a_frame_that_is_mixed_of_two_scenes_keeps_the_covers_of_both() {
+    let mut tracker = Tracker::new(Options::default(), (640, 360));
+    for i in 0..21u32 {
+        let motion = (i > 0).then_some(Motion {
+            dx: 0.0,
+            dy: 0.0,
+            cut: i == 10 || i == 11,
+        });
+        let sightings = match i {
+            ..10 => vec![seen(100.0, 2.0)],
+            10 => vec![],
+            _ => vec![seen(300.0, 2.0)],
+        };
+        tracker.push(f64::from(i) / 30.0, motion, Some(sightings));
+    }
+    let tracks = tracker.finish();
+    assert!(covers(&tracks.at(10), 100.0) && covers(&tracks.at(10), 300.0));
+    assert_eq!((tracks.at(9).len(), tracks.at(11).len()), (1, 1));
 }
 
 /// A still background on which a drawn face appears in the frames that `when` (ffmpeg's expression of `n`)
@@ -721,8 +741,8 @@ fn a_face_in_one_of_few_frames_must_not_be_clearer_than_in_a_photo() {
     assert_eq!(tracks(&[0.0]).len(), 1);
     assert_eq!(tracks(&[0.0, 0.1, 0.2, 0.3, 0.4]).len(), 0);
     let slow = tracks(&[0.0, 1.0, 2.0, 3.0, 4.0]);
-    // Held for a frame, however late it is.
-    assert_eq!((slow.len(), slow.at(1).len(), slow.at(2).len()), (1, 1, 0));
+    // Frames so far apart hold nothing of one another.
+    assert_eq!((slow.len(), slow.at(1).len(), slow.at(2).len()), (1, 0, 0));
 }
 
 fn moving(frames: Option<usize>) -> Moving<'static> {

@@ -7,6 +7,7 @@ mod cut;
 mod edits;
 mod layout;
 mod pass;
+mod views;
 
 use std::{fs::File, path::Path};
 
@@ -16,8 +17,10 @@ use crate::{
 };
 use cut::cut;
 use layout::layout;
+pub use pass::{Copies, Fingerprints, Search, Uncovered, Uncut, from_samples};
 use pass::{Faults, Packets};
-pub use pass::{Search, Uncovered, Uncut, from_samples};
+use views::View;
+pub(crate) use views::{LEAST_LINES, absurd, near_square, reduced};
 
 /// Largest side of a video's picture, in pixels.
 const MOST_SIDE: u32 = 16384;
@@ -41,6 +44,17 @@ pub struct ClipOptions {
     pub fit: bool,
     /// Which stream of frames, counted from 1, where there are several.
     pub stream: Option<u8>,
+}
+
+/// What the search's pass is to give.
+#[derive(Debug, Clone, Copy)]
+pub struct FirstPass {
+    /// Faces are searched in copies of at most about so many pixels; `None`: only the times are wanted.
+    pub pixels: Option<u32>,
+    /// Sound will be asked of the covering pass.
+    pub audio: bool,
+    /// What the covering pass gives is to be compared with what was searched.
+    pub fingerprints: bool,
 }
 
 /// A video that can be read.
@@ -95,7 +109,9 @@ impl Clip {
                 "is to be played at other speeds than it was recorded, by its edit list; save it as a new video with the program that you play it with".into(),
             ));
         }
-        let probe = Probe::parse(&json, options.stream)?;
+        let mut probe = Probe::parse(&json, options.stream)?;
+        let first = programs.first_frames(&reading, probe.video.index)?;
+        first.complete(&mut probe.video)?;
         let video = &probe.video;
         let mp4 = demuxer == "mov";
         let shown_until = mp4
@@ -106,6 +122,12 @@ impl Clip {
             return Err(StreamError::Failed(format!(
                 "has frames of {} × {} pixels where {MOST_SIDE} are allowed; make it smaller first",
                 video.width, video.height
+            )));
+        }
+        if absurd(video.aspect) {
+            let (a, b) = video.aspect;
+            return Err(StreamError::Failed(format!(
+                "has pixels of {a} to {b}, which no camera writes and in which faces can't be found; give it square ones first, for example with ffmpeg -i VIDEO -vf setsar=1 OUTPUT"
             )));
         }
         if video.transparent || layout::transparent(&video.pixels) {
@@ -347,91 +369,98 @@ impl Clip {
         format!("setpts='if(isnan(PREV_OUTPTS),PTS,if(lt({gap},-{back}),PTS,{ahead}))'")
     }
 
-    fn output(&self, filters: &[String]) -> Vec<String> {
+    /// Arguments for one stream of raw frames per chain of filters.
+    fn outputs(&self, chains: &[Vec<String>]) -> Vec<String> {
         let v = &self.probe.video;
         let base = format!("{}:{}", v.time_base.num, v.time_base.den);
-        let index = format!("0:{}", v.index);
-        let filters = [filters, &[self.distinct_times()]].concat();
-        [
-            "-map",
-            &index,
+        let mut args = Vec::new();
+        for (i, filters) in chains.iter().enumerate() {
+            args.extend(["-map".into(), format!("0:{}", v.index)]);
+            args.extend([
+                format!("-filter:v:{i}"),
+                [&filters[..], &[self.distinct_times()]].concat().join(","),
+            ]);
+        }
+        let all = [
             "-c:v",
             "rawvideo",
-            "-vf",
-            &filters.join(","),
             "-noautoscale",
             "-fps_mode",
             "passthrough",
             // Of the pictures alone: samples of sound are counted finer than these.
             "-enc_time_base:v",
             &base,
-        ]
-        .map(String::from)
-        .into()
+        ];
+        args.extend(all.map(String::from));
+        args
     }
 
-    /// Starts the search's pass: upright pictures of at most about `pixels` pixels, square ones.
-    /// `audio`: whether sound will be asked of the covering pass.
-    ///
-    /// # Errors
-    /// When the decoder can't be started.
-    pub fn search(&self, pixels: u32, audio: bool) -> Result<Search, StreamError> {
-        let (width, height) = self.reduced(pixels);
-        let mut filters = self.upright();
-        filters.push(format!("scale={width}:{height}:flags=area"));
-        if self.maps {
-            // Faces in pictures of high range are pale to a network that knows photos.
-            filters.extend(self.mapping("yuv444p"));
-            filters.push("scale=in_color_matrix=bt709".into());
-        }
-        filters.push("format=rgb24".into());
-        // Times of a transport stream are counted from the first packet of the streams that are
-        // read, so both passes must read the same ones.
-        let mut heard = Vec::new();
-        for one in self.probe.audio.iter().filter(|_| audio) {
-            heard.extend(["-map".into(), format!("0:{}", one.index)]);
-        }
-        if !heard.is_empty() {
-            heard.extend(["-c", "copy", "-f", "null", "-"].map(String::from));
-        }
-        let (child, pipe) = self
-            .programs
-            .decoder(&self.reading(), &[heard, self.output(&filters)].concat())?;
-        let packets = Packets::new(child, pipe, u64::from(width) * u64::from(height) * 3)?;
-        packets.expect(0, width, height)?;
-        Ok(Search {
-            packets,
-            width,
-            height,
-            base: self.time_base(),
-            damaged: self.options.allow_damaged.then(|| self.faults.clone()),
-        })
-    }
-
-    fn reduced(&self, pixels: u32) -> (u32, u32) {
-        let (a, b) = self.aspect();
-        let (w, h) = (
-            f64::from(self.layout.width) * f64::from(a) / f64::from(b),
-            f64::from(self.layout.height),
-        );
-        let scale = (f64::from(pixels) / (w * h)).sqrt().min(1.0);
-        // A tiny video is not enlarged; one with pixels far from square not made absurd.
-        let side = |v: f64| (v * scale).round().clamp(1.0, f64::from(MOST_SIDE)) as u32;
-        (side(w), side(h))
-    }
-
-    /// Starts the covering pass, with sound where `audio` asks for it: 16 bits, interleaved.
-    ///
-    /// # Errors
-    /// When the decoder can't be started.
-    pub fn planes(&self, audio: bool) -> Result<Uncovered, StreamError> {
+    /// Filters from the decoded frame to what is covered.
+    fn covered(&self) -> Vec<String> {
         let mut filters = self.upright();
         if self.tone_maps() {
             filters.extend(self.mapping(self.layout.name(false)));
         } else {
             filters.extend(self.stored());
         }
-        let mut output = self.output(&filters);
+        filters
+    }
+
+    /// Starts the search's pass.
+    ///
+    /// # Errors
+    /// When the decoder can't be started.
+    pub fn search(&self, pass: &FirstPass) -> Result<Search, StreamError> {
+        let views = match pass.pixels {
+            Some(pixels) => self.views(pixels),
+            None => vec![self.timing()],
+        };
+        let mut chains: Vec<Vec<String>> = views.iter().map(|v| v.filters.clone()).collect();
+        let mut sizes: Vec<(u32, u32)> = views.iter().map(|v| v.size).collect();
+        // Shape that changes midway makes copies wider.
+        let bytes = |v: &View| u64::from(v.size.0 + views::RESHAPED) * u64::from(v.size.1) * 3;
+        let mut largest = views.iter().map(bytes).max().unwrap_or(0);
+        if pass.fingerprints {
+            chains.push(self.covered());
+            sizes.push((self.layout.width, self.layout.height));
+            largest = largest.max(self.layout.bytes() as u64);
+        }
+        // Times of a transport stream are counted from the first packet of the streams that are
+        // read, so both passes must read the same ones.
+        let mut heard = Vec::new();
+        for one in self.probe.audio.iter().filter(|_| pass.audio) {
+            heard.extend(["-map".into(), format!("0:{}", one.index)]);
+        }
+        if !heard.is_empty() {
+            heard.extend(["-c", "copy", "-f", "null", "-"].map(String::from));
+        }
+        let args = [heard, self.outputs(&chains)].concat();
+        let (child, pipe) = self.programs.decoder(&self.reading(), &args)?;
+        let packets = Packets::new(child, pipe, largest)?;
+        packets.expect(&sizes, 0)?;
+        let sizes = views.iter().map(|v| v.size).collect();
+        let fingerprints = pass.fingerprints.then(Fingerprints::default);
+        let damaged = self.options.allow_damaged.then(|| self.faults.clone());
+        Ok(Search::new(
+            packets,
+            sizes,
+            self.time_base(),
+            fingerprints,
+            damaged,
+        ))
+    }
+
+    /// Starts the covering pass, with sound where `audio` asks for it: 16 bits, interleaved. `fingerprints`: of the frames
+    /// that were searched; another frame is an error.
+    ///
+    /// # Errors
+    /// When the decoder can't be started.
+    pub fn planes(
+        &self,
+        audio: bool,
+        fingerprints: Option<Fingerprints>,
+    ) -> Result<Uncovered, StreamError> {
+        let mut output = self.outputs(&[self.covered()]);
         let sound: Vec<_> = if audio {
             self.probe.audio.iter().collect()
         } else {
@@ -455,12 +484,14 @@ impl Clip {
         let largest =
             (self.layout.bytes() as u64).max(if sound.is_empty() { 0 } else { MOST_SOUND });
         let packets = Packets::new(child, pipe, largest)?;
-        packets.expect(sound.len(), self.layout.width, self.layout.height)?;
+        packets.expect(&[(self.layout.width, self.layout.height)], sound.len())?;
         Ok(Uncovered {
             packets,
             layout: self.layout,
             base: self.time_base(),
             damaged: self.options.allow_damaged.then(|| self.faults.clone()),
+            fingerprints,
+            given: 0,
         })
     }
 }

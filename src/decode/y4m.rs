@@ -11,7 +11,11 @@ use fast_image_resize::{
 };
 use image::{DynamicImage, RgbImage};
 
-use super::{Upright, from_upright_pixels};
+use super::{
+    Upright,
+    clip::{Copies, LEAST_LINES, absurd, near_square, reduced},
+    from_upright_pixels,
+};
 use crate::{
     ffmpeg::StreamError,
     frame::Frame,
@@ -86,6 +90,12 @@ fn parse(line: &str) -> Result<Header, StreamError> {
             }
             b'A' => {
                 header.aspect = ratio(rest).filter(|(a, b)| *a > 0 && *b > 0);
+                if header.aspect.is_some_and(absurd) {
+                    return Err(StreamError::Failed(format!(
+                        "has pixels of {}, which no camera writes and in which faces can't be found; make it with ffmpeg -vf setsar=1",
+                        rest.escape_debug()
+                    )));
+                }
             }
             b'I' => match rest {
                 "p" | "t" | "b" => header.fields = rest.chars().next(),
@@ -129,6 +139,8 @@ pub struct Y4m {
     reader: BufReader<Box<dyn Read + Send>>,
     header: Header,
     reducer: Reducer,
+    /// For other ways to show the frames.
+    others: Vec<Reducer>,
 }
 
 impl std::fmt::Debug for Y4m {
@@ -146,11 +158,12 @@ impl Y4m {
         let mut reader = BufReader::with_capacity(1 << 18, input);
         let line = line(&mut reader)?.ok_or_else(|| wrong("it is empty"))?;
         let header = parse(&line)?;
-        let reducer = Reducer::new(&header, searched);
+        let (reducer, others) = reducers(&header, searched);
         Ok(Self {
             reader,
             header,
             reducer,
+            others,
         })
     }
 
@@ -203,12 +216,15 @@ impl Y4m {
         Ok(Some(Planes::new(layout, data, number as i64, Upright(()))))
     }
 
-    /// A reduced copy in colour, of square pixels.
+    /// Reduced copies in colour: as players show it, then as it is stored where that is far from it, and its fields.
     ///
     /// # Errors
     /// Never for pictures of this stream.
-    pub fn reduce(&mut self, picture: &Planes) -> Result<Frame, StreamError> {
-        self.reducer.reduce(picture)
+    pub fn reduce(&mut self, picture: &Planes) -> Result<Copies, StreamError> {
+        let main = self.reducer.reduce(picture)?;
+        let others = self.others.iter_mut().map(|r| r.reduce(picture));
+        let others = others.collect::<Result<_, _>>()?;
+        Ok(Copies { main, others })
     }
 }
 
@@ -230,24 +246,58 @@ fn line(reader: &mut impl BufRead) -> Result<Option<String>, StreamError> {
         .map_err(|_| wrong("a line that is no text"))
 }
 
+/// What makes the copies of at most about `pixels` pixels: the one that players show, and those of other ways to show a frame.
+fn reducers(header: &Header, pixels: u32) -> (Reducer, Vec<Reducer>) {
+    let shown = header.aspect.unwrap_or((1, 1));
+    let mut aspects = vec![shown];
+    if !near_square(shown) {
+        aspects.push((1, 1));
+    }
+    let mut fields = vec![(None, pixels)];
+    let interlaced = matches!(header.fields, Some('t' | 'b'));
+    if interlaced && header.layout.height >= LEAST_LINES {
+        // Half of the lines: half of the pixels hold all of it.
+        fields.extend([(Some(0), pixels / 2), (Some(1), pixels / 2)]);
+    }
+    let mut all = fields.iter().flat_map(|&(field, pixels)| {
+        let one = move |aspect: &(u32, u32)| Reducer::new(header, *aspect, pixels, field);
+        aspects.iter().map(one)
+    });
+    let first = all.next();
+    let others = all.collect();
+    (
+        first.unwrap_or_else(|| Reducer::new(header, shown, pixels, None)),
+        others,
+    )
+}
+
+/// Every other line of a plane, from the first or the second on. `row`: bytes of a line.
+fn lines(samples: &[u8], row: usize, first: usize) -> Vec<u8> {
+    samples
+        .chunks_exact(row)
+        .skip(first)
+        .step_by(2)
+        .flatten()
+        .copied()
+        .collect()
+}
+
 /// Makes reduced copies.
 struct Reducer {
     size: (u32, u32),
+    /// The line with which the field begins, 0 or 1; `None`: the whole frame.
+    field: Option<usize>,
     colours: Colours,
     resizer: Resizer,
 }
 
 impl Reducer {
-    fn new(header: &Header, pixels: u32) -> Self {
-        let (a, b) = header.aspect.unwrap_or((1, 1));
-        let (w, h) = (
-            f64::from(header.layout.width) * f64::from(a) / f64::from(b),
-            f64::from(header.layout.height),
-        );
-        let scale = (f64::from(pixels) / (w * h)).sqrt().min(1.0);
-        let side = |v: f64| (v * scale).round().clamp(1.0, f64::from(MOST_SIDE)) as u32;
+    /// `aspect`: width to height of a pixel. `field`: the line with which it begins.
+    fn new(header: &Header, aspect: (u32, u32), pixels: u32, field: Option<usize>) -> Self {
+        let size = (header.layout.width, header.layout.height);
         Self {
-            size: (side(w), side(h)),
+            size: reduced(size, aspect, pixels),
+            field,
             colours: header.colours(),
             resizer: Resizer::new(),
         }
@@ -258,8 +308,16 @@ impl Reducer {
         let (w, h) = self.size;
         let mut planes = Vec::with_capacity(3);
         for plane in layout.planes() {
-            let count = plane.width as usize * plane.height as usize;
-            let stored = &picture.data()[plane.offset..plane.offset + count * layout.sample()];
+            let row = plane.width as usize * layout.sample();
+            let size = row * plane.height as usize;
+            let mut stored = &picture.data()[plane.offset..plane.offset + size];
+            let mut height = plane.height;
+            let field: Vec<u8>;
+            if let Some(first) = self.field {
+                field = lines(stored, row, first);
+                stored = &field;
+                height = (field.len() / row.max(1)) as u32;
+            }
             let eight: Vec<u8>;
             let samples = if layout.sample() == 1 {
                 stored
@@ -269,7 +327,7 @@ impl Reducer {
                 eight = stored.chunks_exact(2).map(high).collect();
                 &eight
             };
-            let from = ImageRef::new(plane.width, plane.height, samples, PixelType::U8);
+            let from = ImageRef::new(plane.width, height, samples, PixelType::U8);
             let mut to = Image::new(w, h, PixelType::U8);
             let options = ResizeOptions::new().resize_alg(ResizeAlg::Convolution(FilterType::Box));
             from.ok()

@@ -5,6 +5,7 @@
 //! outside. A child whose handle is dropped is killed and waited for.
 
 mod clock;
+mod frames;
 pub mod nut;
 pub mod probe;
 mod running;
@@ -18,6 +19,7 @@ use std::{
 };
 
 pub use clock::Timed;
+pub use frames::FirstFrames;
 use running::start;
 pub use running::{Handed, Running, things_said};
 
@@ -66,6 +68,14 @@ pub enum StreamError {
         "has frames whose times go back by more than a second; make a new file of it first, as with `ffmpeg -i VIDEO -fps_mode cfr NEW.mp4`, or use --allow-damaged, which shows such frames right after the one before"
     )]
     Backwards,
+    /// The second pass gave other frames than the first one.
+    #[error("changed while it was read; run again when no other program writes to it")]
+    Changed,
+    /// The shape of the pixels does not stay the same.
+    #[error(
+        "changes the shape of its pixels midway; cut it where that happens, or give it square ones first, for example with ffmpeg -i VIDEO -vf setsar=1 OUTPUT"
+    )]
+    Reshaped,
 }
 
 /// Where the programs are.

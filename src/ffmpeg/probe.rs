@@ -137,6 +137,29 @@ impl Turn {
             .collect()
     }
 
+    /// The turn in the side data of a stream or frame of `ffprobe`'s JSON; `None` where it has none.
+    ///
+    /// # Errors
+    /// When it is not by quarters.
+    pub(super) fn of_side_data(of: &Value) -> Result<Option<Self>, StreamError> {
+        let mut turn = None;
+        for data in of["side_data_list"].as_array().into_iter().flatten() {
+            let Some(matrix) = data["displaymatrix"].as_str() else {
+                continue;
+            };
+            let numbers: Vec<f64> = matrix
+                .lines()
+                .filter_map(|l| l.split_once(':'))
+                .flat_map(|(_, row)| row.split_whitespace().filter_map(|n| n.parse().ok()))
+                .collect();
+            let read = (numbers.len() == 9).then(|| Self::of(&numbers)).flatten();
+            turn = Some(read.ok_or_else(|| {
+                bad("is to be shown turned by an angle that is no quarter, or stretched")
+            })?);
+        }
+        Ok(turn)
+    }
+
     /// From a display matrix, row by row in 16.16 (its third column passed over): where the
     /// picture's axes go.
     fn of(m: &[f64]) -> Option<Self> {
@@ -358,27 +381,7 @@ fn video_of(s: &Value, start: f64) -> Result<Video, StreamError> {
             .filter(|t| *t != "unknown" && *t != "unspecified" && !t.is_empty())
             .map(str::to_owned)
     };
-    let mut turn = Turn::default();
-    for data in s["side_data_list"].as_array().into_iter().flatten() {
-        let Some(matrix) = data["displaymatrix"].as_str() else {
-            continue;
-        };
-        let numbers: Vec<f64> = matrix
-            .lines()
-            .filter_map(|l| l.split_once(':'))
-            .flat_map(|(_, row)| {
-                row.split_whitespace()
-                    .filter_map(|n| n.parse().ok())
-                    .collect::<Vec<f64>>()
-            })
-            .collect();
-        turn = (numbers.len() == 9)
-            .then(|| Turn::of(&numbers))
-            .flatten()
-            .ok_or_else(|| {
-                bad("is to be shown turned by an angle that is no quarter, or stretched")
-            })?;
-    }
+    let turn = Turn::of_side_data(s)?.unwrap_or_default();
     let rate = ratio(&s["avg_frame_rate"], '/').or_else(|| ratio(&s["r_frame_rate"], '/'));
     let begin = number(&s["start_time"]).unwrap_or(start);
     let interlaced = match s["field_order"].as_str() {

@@ -10,6 +10,7 @@ use rayon::prelude::*;
 
 use super::follow::{Look, begins, faint};
 use crate::{
+    decode::clip::Copies,
     detect::{
         self, DetectError, Detector,
         turned::{Turn, UPRIGHT},
@@ -33,6 +34,8 @@ const PART: f32 = 0.3;
 const CLEAR: f32 = 0.48;
 /// A window is so many times as large as the face that is looked for: it may have moved by twice its size.
 const WINDOW: f32 = 5.0;
+/// The same for what only one frame shows, which is a whole face or more.
+const AROUND: f32 = 1.5;
 /// Least side of a window in pixels: a face is told from what is around it.
 const LEAST: f32 = 160.0;
 /// Windows that are more than this share of the picture together are the whole picture.
@@ -156,8 +159,8 @@ impl<'a> Looks<'a> {
         };
         let mut found: Vec<_> = looks
             .par_iter()
-            .map(|look| match &look.frame {
-                Some(frame) if look.due => search.all_over(frame).map(Some),
+            .map(|look| match &look.copies {
+                Some(copies) if look.due => search.all_over(copies).map(Some),
                 _ => Ok(None),
             })
             .collect::<Result<_, _>>()?;
@@ -167,8 +170,8 @@ impl<'a> Looks<'a> {
             .zip(turns)
             .zip(&looks)
             .try_for_each(|((found, turn), look)| {
-                if let (Some(seen), Some(turn), Some(frame)) = (found, turn, &look.frame) {
-                    seen.extend(search.turned(frame, turn)?);
+                if let (Some(seen), Some(turn), Some(copies)) = (found, turn, &look.copies) {
+                    seen.extend(search.turned(&copies.main, turn)?);
                 }
                 Ok(())
             })?;
@@ -206,8 +209,24 @@ impl Search<'_> {
         faces.iter().map(|f| Sighting::new(f, begins(f))).collect()
     }
 
-    fn all_over(&self, frame: &Frame) -> Result<Vec<Sighting>, DetectError> {
-        let faces = self.detector.faces(frame, &self.options)?;
+    /// Faces in any of a frame's copies, in pixels of the first one.
+    fn all_over(&self, copies: &Copies) -> Result<Vec<Sighting>, DetectError> {
+        let main = &copies.main;
+        let mut faces = self.detector.faces(main, &self.options)?;
+        for copy in &copies.others {
+            let (x, y) = (
+                main.width() as f32 / copy.width() as f32,
+                main.height() as f32 / copy.height() as f32,
+            );
+            let options = detect::Options {
+                min_face: self.options.min_face / y,
+                ..self.options
+            };
+            for face in self.detector.faces(copy, &options)? {
+                let rect = face.rect.scaled(x, y);
+                add(&mut faces, Face { rect, ..face });
+            }
+        }
         Ok(self.sightings(&faces))
     }
 
@@ -229,7 +248,7 @@ impl Search<'_> {
             if look.motion.is_some_and(|m| m.cut) {
                 (*turn, *until) = (None, 0);
             }
-            if let (Some(found), Some(frame)) = (found, &look.frame) {
+            if let (Some(found), Some(Copies { main: frame, .. })) = (found, &look.copies) {
                 let best = found.iter().map(|s| s.score).fold(0.0, f32::max);
                 if best >= UPRIGHT {
                     *turn = None;
@@ -267,10 +286,12 @@ impl Search<'_> {
         }
         let mut parts: Vec<(usize, &Frame, Rect)> = Vec::new();
         for (&index, gap) in &gaps {
-            let Some(frame) = &frames[index].0.frame else {
+            let Some(Copies { main: frame, .. }) = &frames[index].0.copies else {
                 continue;
             };
-            let windows = windows(&gap.lost, (frame.width(), frame.height()));
+            let wide = gap.lost.iter().map(|r| widened(r, WINDOW));
+            let news = frames[index].0.news.iter().map(|r| widened(r, AROUND));
+            let windows = windows(wide.chain(news), (frame.width(), frame.height()));
             parts.extend(windows.into_iter().map(|w| (index, frame, w)));
         }
         let found: Vec<(usize, Vec<Sighting>)> = parts
@@ -290,7 +311,18 @@ impl Search<'_> {
     }
 }
 
+/// Adds a face of another copy: where there is one already, the box of the higher score stays.
+fn add(faces: &mut Vec<Face>, face: Face) {
+    let same = |f: &&mut Face| f.rect.iou(&face.rect) > ONE_FACE;
+    match faces.iter_mut().find(same) {
+        Some(same) if same.score < face.score => *same = face,
+        Some(_) => {}
+        None => faces.push(face),
+    }
+}
+
 /// What is known of a frame between two that were searched.
+#[derive(Default)]
 struct Gap {
     /// Where faces may be that are seen in one of the two and are not near in the other.
     lost: Vec<Rect>,
@@ -337,7 +369,8 @@ fn still(rect: &Rect, frames: &[Waiting], forwards: bool) -> bool {
     seen.any(|s| near(&s.rect, &place))
 }
 
-/// What is known of each frame between the first and the last of some; nothing if nobody is lost there. Who stood still `before`
+/// What is known of each frame between the first and the last of some; nothing of those where nobody is lost and
+/// that show nothing new. Who stood still `before`
 /// or does so `behind` turned away or was hidden: the cover there is held.
 fn gaps_of(frames: &[Waiting], before: Option<&[Waiting]>, behind: Option<&[Waiting]>) -> Vec<Gap> {
     let last = frames.len() - 1;
@@ -366,10 +399,10 @@ fn gaps_of(frames: &[Waiting], before: Option<&[Waiting]>, behind: Option<&[Wait
             lost.push(place);
         }
     }
-    if lost.is_empty() {
-        return Vec::new();
-    }
     let gap = |i: usize| {
+        if lost.is_empty() && frames[i].0.news.is_empty() {
+            return Gap::default();
+        }
         let ((x, y), t) = (shifts[i], i as f32 / last as f32);
         let mix = |p: f32, q: f32| p + (q - p) * t;
         let between = |a: &Rect, b: &Rect| {
@@ -384,15 +417,20 @@ fn gaps_of(frames: &[Waiting], before: Option<&[Waiting]>, behind: Option<&[Wait
     (1..last).map(gap).collect()
 }
 
-/// Windows around places of faces; those that overlap are one. Beyond [`ALL_OVER`] the whole picture.
-fn windows(places: &[Rect], (width, height): (u32, u32)) -> Vec<Rect> {
+/// A window around a place, `times` as large.
+fn widened(place: &Rect, times: f32) -> Rect {
+    let (x, y) = place.centre();
+    let half = |side: f32| (times * side).max(LEAST) / 2.0;
+    let (w, h) = (half(place.width()), half(place.height()));
+    Rect::new(x - w, y - h, x + w, y + h)
+}
+
+/// The parts of a picture in some windows; those that overlap are one. Beyond [`ALL_OVER`] the whole picture.
+fn windows(wanted: impl Iterator<Item = Rect>, (width, height): (u32, u32)) -> Vec<Rect> {
     let picture = Rect::new(0.0, 0.0, width as f32, height as f32);
     let mut windows: Vec<Rect> = Vec::new();
-    for place in places {
-        let (x, y) = place.centre();
-        let half = |side: f32| (WINDOW * side).max(LEAST) / 2.0;
-        let (w, h) = (half(place.width()), half(place.height()));
-        let mut window = Rect::new(x - w, y - h, x + w, y + h).intersect(&picture);
+    for window in wanted {
+        let mut window = window.intersect(&picture);
         if window.is_empty() {
             continue;
         }

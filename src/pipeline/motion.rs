@@ -3,7 +3,7 @@
 
 use std::{fs::File, ops::Range, path::Path};
 
-use super::{Outcome, Progress, Shop, Task};
+use super::{Outcome, Progress, Shop, Task, photo::Seen};
 use crate::{
     decode::{self, Dropped, MOTION},
     discover::{Job, Output},
@@ -53,14 +53,14 @@ impl Shop<'_> {
         }))
     }
 
-    /// Covers and writes it; `dropped` no longer names it then.
+    /// Covers and writes it; `seen` no longer names it as dropped then, and holds its cautions.
     pub(super) fn motion(
         &self,
         index: usize,
         job: &Job,
         clip: Clip,
         progress: &dyn Progress,
-        dropped: &mut Vec<Dropped>,
+        seen: &mut Seen,
     ) -> Result<Option<Motion>, Error> {
         let Some(target) = &job.clip else {
             return Err(Error::Video {
@@ -76,7 +76,7 @@ impl Shop<'_> {
             clip: None,
             ..job.clone()
         };
-        forget(dropped, clip.bytes);
+        forget(&mut seen.dropped, clip.bytes);
         if self.settings.request.skip_existing && target.symlink_metadata().is_ok() {
             self.existing.check_one(&job.source, target)?;
             return Ok(None);
@@ -86,6 +86,7 @@ impl Shop<'_> {
         let index = usize::MAX - index;
         self.alone(index, &own, clip.demuxer, clip.file, progress, &mut outcome)
             .map_err(|e| of_clip(e, target))?;
+        seen.cautions.append(&mut outcome.record.cautions);
         Ok(outcome.record.video.map(|facts| Motion {
             output: names(target).0,
             written: None,

@@ -235,7 +235,7 @@ impl Shop<'_> {
         go_on(progress)?;
         // Before the still: where the clip fails, nothing of this input is written.
         if let Some(clip) = clip {
-            seen.motion = self.motion(index, job, clip, progress, &mut seen.dropped)?;
+            seen.motion = self.motion(index, job, clip, progress, seen)?;
         }
         self.put(&target, &encoded, |written| {
             verify::check_pages(written, format, &sizes)

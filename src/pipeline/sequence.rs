@@ -3,11 +3,12 @@
 
 use std::path::{Path, PathBuf};
 
+use sha2::{Digest, Sha256};
+
 use super::{
     Film, Outcome, Pass, Progress, Shop, Task,
     moving::{Follower, numbered, spots},
     photo::go_on,
-    stamp::Stamp,
 };
 use crate::{
     decode::{self, DecodeError, Kind, Photo},
@@ -22,6 +23,9 @@ use crate::{
 
 /// Frames by their numbers.
 type Numbered<'a> = &'a [(PathBuf, crate::Format)];
+
+/// The SHA-256 of a frame's file, once it was read.
+type Sum = Option<[u8; 32]>;
 
 /// Frames a second where nothing is said.
 const RATE: f64 = 25.0;
@@ -63,12 +67,12 @@ impl Shop<'_> {
         let folder = job.source.path();
         let frames = frames(folder)?;
         let outputs = self.places(job, &frames)?;
-        let (film, mut stamps) = self.followed(folder, &frames, progress, outcome)?;
+        let (film, mut sums) = self.followed(folder, &frames, progress, outcome)?;
         let seconds = film.frames() as f64 / self.rate();
         outcome.record.video = Some(film.facts(VideoKind::Sequence, seconds));
         if matches!(self.settings.task, Task::Cover { .. }) {
             outcome.record.places = self.named();
-            let frames = (folder, frames.as_slice(), stamps.as_mut_slice());
+            let frames = (folder, frames.as_slice(), sums.as_mut_slice());
             self.cover_frames(index, frames, &outputs, &film, progress, written)?;
         }
         outcome.film = Some(film);
@@ -115,21 +119,21 @@ impl Shop<'_> {
         Ok(outputs)
     }
 
-    /// One frame; `size`: that of those before it. `stamp`: what the file was when it was read first.
+    /// One frame; `size`: that of those before it. `sum`: of the file when it was read first.
     fn frame(
         &self,
         path: &Path,
         size: &mut Option<(u32, u32)>,
-        stamp: &mut Option<Stamp>,
+        sum: &mut Sum,
     ) -> Result<Photo, Error> {
-        let now = Stamp::of(std::fs::metadata(path)).map_err(|source| Error::Read {
-            path: path.into(),
-            source,
-        })?;
-        if *stamp.get_or_insert(now) != now {
-            return Err(refused(path, "changed while it was worked on; run again"));
-        }
         let bytes = self.read_file(path)?;
+        let now: [u8; 32] = Sha256::digest(&bytes).into();
+        if *sum.get_or_insert(now) != now {
+            return Err(Error::Video {
+                path: path.into(),
+                source: StreamError::Changed,
+            });
+        }
         if decode::animation::animated(&bytes) {
             return Err(refused(
                 path,
@@ -164,11 +168,11 @@ impl Shop<'_> {
         frames: &[(PathBuf, crate::Format)],
         progress: &dyn Progress,
         outcome: &mut Outcome,
-    ) -> Result<(Film, Vec<Option<Stamp>>), Error> {
-        let (mut size, mut stamps) = (None, vec![None; frames.len()]);
+    ) -> Result<(Film, Vec<Sum>), Error> {
+        let (mut size, mut sums) = (None, vec![None; frames.len()]);
         let mut follower = None;
         for (number, (path, _)) in frames.iter().enumerate() {
-            let photo = self.frame(path, &mut size, &mut stamps[number])?;
+            let photo = self.frame(path, &mut size, &mut sums[number])?;
             let (w, h) = (photo.frame.width(), photo.frame.height());
             (outcome.record.width, outcome.record.height) = (Some(w), Some(h));
             for dropped in photo.dropped {
@@ -197,7 +201,7 @@ impl Shop<'_> {
             );
         }
         match follower {
-            Some(follower) => Ok((follower.finish(progress)?, stamps)),
+            Some(follower) => Ok((follower.finish(progress)?, sums)),
             None => Err(refused(folder, "holds no frames; name another folder")),
         }
     }
@@ -206,7 +210,7 @@ impl Shop<'_> {
     fn cover_frames(
         &self,
         index: usize,
-        (folder, frames, stamps): (&Path, Numbered<'_>, &mut [Option<Stamp>]),
+        (folder, frames, sums): (&Path, Numbered<'_>, &mut [Sum]),
         outputs: &[(PathBuf, crate::Format)],
         film: &Film,
         progress: &dyn Progress,
@@ -232,7 +236,7 @@ impl Shop<'_> {
         for (number, ((path, _), (output, format))) in frames.iter().zip(outputs).enumerate() {
             let Photo {
                 frame, lossless, ..
-            } = self.frame(path, &mut size, &mut stamps[number])?;
+            } = self.frame(path, &mut size, &mut sums[number])?;
             let seen = film.at(number);
             let mut frame = cover.cover(frame, &spots(&seen, places)).map_err(covered)?;
             if *preview {

@@ -10,6 +10,7 @@ use std::{
 use super::{
     Progress, Settings, Task,
     existing::Existing,
+    follow::Schedule,
     input::{Piped, kind_of},
     patient::{Patient, leaving},
 };
@@ -66,6 +67,15 @@ impl<'a> Shop<'a> {
             None => redact::Noise::new()?,
         };
         Ok(drawn.weakened(*noise))
+    }
+
+    /// Which frames of a video are searched.
+    pub(super) fn schedule(&self, index: usize) -> Result<Schedule, RedactError> {
+        let seed = match &self.settings.task {
+            Task::Cover { seed, .. } => *seed,
+            Task::Detect => None,
+        };
+        Schedule::new(seed.map(|s| s.wrapping_add(index as u64)))
     }
 
     /// The same for pictures that are shown one after the other.

@@ -17,7 +17,7 @@ use std::{
 use super::{
     Faces, Film, Outcome, Pass, Progress, Shop, Task,
     film::people,
-    follow::{Follow, Look, SEARCHED, SKIPPED, WAITING, following},
+    follow::{Follow, Look, SEARCHED, SKIPPED, WAITING, caution, following},
     looks::Looks,
     moving::{numbered, spots},
     patient::leaving,
@@ -42,8 +42,8 @@ use window::{Moment, STEP, Window, ahead};
 /// Pictures that are searched at a time, with those between them.
 const BATCH: usize = 16;
 
-/// A picture, if it is to be covered; what is to be searched of the one before it; whether that was the last.
-type Next = Result<(Option<Planes>, Option<Look>, bool), StreamError>;
+/// A picture, if it is to be covered; what is to be searched of some before it; whether that was the last.
+type Next = Result<(Option<Planes>, Vec<Look>, bool), StreamError>;
 
 /// Where covered pictures go.
 struct Out<'a> {
@@ -139,6 +139,10 @@ impl Shop<'_> {
         self.as_it_stands().map_err(failed)?;
         let y4m = Y4m::open(input, SEARCHED).map_err(failed)?;
         let header = y4m.header().clone();
+        if let Faces::Search(_, options) = &self.settings.faces {
+            let scale = header.layout.height as f32 / y4m.reduced().1 as f32;
+            outcome.record.cautions.extend(caution(options, scale));
+        }
         (outcome.record.width, outcome.record.height) =
             (Some(header.layout.width), Some(header.layout.height));
         let mut out = match &self.settings.task {
@@ -155,7 +159,7 @@ impl Shop<'_> {
                 )));
             }
             Faces::Given(_) => self.given(source, y4m, out.as_mut(), progress)?,
-            Faces::Search(..) => self.searched(source, y4m, out.as_mut(), progress)?,
+            Faces::Search(..) => self.searched((index, source), y4m, out.as_mut(), progress)?,
         };
         if frames == 0 {
             return Err(failed(StreamError::Failed(
@@ -314,7 +318,7 @@ impl Shop<'_> {
     /// Faces from the network.
     fn searched(
         &self,
-        source: &Path,
+        (index, source): (usize, &Path),
         mut y4m: Y4m,
         mut out: Option<&mut Out<'_>>,
         progress: &dyn Progress,
@@ -333,21 +337,25 @@ impl Shop<'_> {
         );
         let covers = out.is_some();
         let search = (*detector, *options);
+        let schedule = self.schedule(index).map_err(|e| Error::Redact {
+            path: source.into(),
+            source: e,
+        })?;
         let mut window = Window::new(size, scale);
         let (mut frames, mut faces) = (0, 0);
         let (send, receive) = mpsc::sync_channel(WAITING);
         std::thread::scope(|scope| {
             let header = &header;
             scope.spawn(move || {
-                let mut follow = Follow::new(true);
+                let mut follow = Follow::new(Some(schedule));
                 for number in 0.. {
                     let next = y4m.picture(number).and_then(|picture| {
                         let Some(picture) = picture else {
                             return Ok((None, follow.finish(), true));
                         };
-                        let frame = y4m.reduce(&picture)?;
-                        let look = follow.look(frame, number as i64, header.time(number));
-                        Ok((covers.then_some(picture), look, false))
+                        let copies = y4m.reduce(&picture)?;
+                        let looks = follow.look(copies, number as i64, header.time(number));
+                        Ok((covers.then_some(picture), looks, false))
                     });
                     let over = !matches!(next, Ok((.., false)));
                     if send.send(next).is_err() || over {
@@ -367,9 +375,9 @@ impl Shop<'_> {
                         .recv()
                         .map_err(|_| failed(StreamError::Pipe("the reader went away".into())))?
                         .map_err(failed)?;
-                    let (picture, look, last) = next;
+                    let (picture, more, last) = next;
                     window.pictures.extend(picture);
-                    looks.extend(look);
+                    looks.extend(more);
                     if last {
                         over = true;
                         break;

@@ -11,16 +11,16 @@ use std::{
 
 use super::{
     Faces, Film, Outcome, Pass, Progress, Shop, Task,
-    follow::{Follow, Look, SEARCHED, WAITING, following},
+    follow::{Follow, Look, SEARCHED, WAITING, caution, following},
     looks::Looks,
     moving::given,
     photo::go_on,
-    stamp::Stamp,
 };
 use crate::{
+    Caution,
     decode::{
         self, Dropped,
-        clip::{Clip, ClipOptions},
+        clip::{Clip, ClipOptions, Fingerprints, FirstPass},
     },
     discover::Job,
     error::Error,
@@ -47,11 +47,13 @@ static TURN: Mutex<()> = Mutex::new(());
 
 /// What is known of a video before it is covered.
 struct Known {
-    /// The file and what it was when it was opened.
-    file: (File, Stamp),
     clip: Clip,
     film: Film,
     pts: Vec<i64>,
+    /// Of the frames that were searched; `None` where nothing was.
+    fingerprints: Option<Fingerprints>,
+    /// Faces that the search can't find.
+    caution: Option<Caution>,
     /// When the last frame ends, in the video's time base.
     end: i64,
 }
@@ -140,12 +142,6 @@ impl Shop<'_> {
             tone_map: matches!(&self.settings.task, Task::Cover { video, .. } if video.tone_map),
             keep_chroma: matches!(&self.settings.task, Task::Cover { video, .. } if video.choice.keep_chroma),
         };
-        let unread = |source_error| Error::Read {
-            path: source.into(),
-            source: source_error,
-        };
-        let stamp = Stamp::of(file.metadata()).map_err(unread)?;
-        let same = file.try_clone().map_err(unread)?;
         let clip = Clip::open(file, source, demuxer, options).map_err(failed)?;
         self.can_become(job, &clip)?;
         let (layout, probe) = (clip.layout(), clip.probe().clone());
@@ -158,7 +154,8 @@ impl Shop<'_> {
                 bytes: 0,
             })
             .collect();
-        let known = self.look(source, (same, stamp), clip, progress)?;
+        let known = self.look(index, source, clip, progress)?;
+        outcome.record.cautions.extend(known.caution.clone());
         let seconds = known.clip.time_base().seconds(known.end);
         let mut facts = VideoFacts {
             converted: known.clip.converted().map(str::to_owned),
@@ -190,8 +187,8 @@ impl Shop<'_> {
     /// The first pass.
     fn look(
         &self,
+        index: usize,
         source: &Path,
-        file: (File, Stamp),
         clip: Clip,
         progress: &dyn Progress,
     ) -> Result<Known, Error> {
@@ -210,10 +207,11 @@ impl Shop<'_> {
         };
         // Without a search the pictures count only for their times.
         let mut pictures = clip
-            .search(
-                if search.is_some() { SEARCHED } else { 4096 },
-                self.hears(&clip),
-            )
+            .search(&FirstPass {
+                pixels: search.is_some().then_some(SEARCHED),
+                audio: self.hears(&clip),
+                fingerprints: search.is_some() && matches!(self.settings.task, Task::Cover { .. }),
+            })
             .map_err(failed)?;
         let size = pictures.size();
         let layout = clip.layout();
@@ -227,22 +225,30 @@ impl Shop<'_> {
         let mut pts: Vec<i64> = Vec::new();
         let mut seen = 0;
         let (send, receive) = mpsc::sync_channel::<Result<Look, StreamError>>(WAITING);
-        let searches = search.is_some();
-        std::thread::scope(|scope| {
-            scope.spawn(move || {
-                let mut follow = Follow::new(searches);
+        let schedule = search.is_some().then(|| self.schedule(index)).transpose();
+        let schedule = schedule.map_err(|e| Error::Redact {
+            path: source.into(),
+            source: e,
+        })?;
+        let fingerprints = std::thread::scope(|scope| {
+            let decoding = scope.spawn(move || {
+                let mut follow = Follow::new(schedule);
                 loop {
-                    let look = match pictures.picture() {
-                        Ok(Some((frame, pts))) => {
-                            Ok((follow.look(frame, pts, base.seconds(pts)), false))
+                    let (looks, over) = match pictures.picture() {
+                        Ok(Some((copies, pts))) => {
+                            (follow.look(copies, pts, base.seconds(pts)), false)
                         }
-                        Ok(None) => Ok((follow.finish(), true)),
-                        Err(error) => Err(error),
+                        Ok(None) => (follow.finish(), true),
+                        Err(error) => {
+                            let _ = send.send(Err(error));
+                            return None;
+                        }
                     };
-                    let over = !matches!(look, Ok((_, false)));
-                    let look = look.map(|(look, _)| look).transpose();
-                    if look.is_some_and(|look| send.send(look).is_err()) || over {
-                        return;
+                    if looks.into_iter().any(|look| send.send(Ok(look)).is_err()) {
+                        return None;
+                    }
+                    if over {
+                        return pictures.fingerprints();
                     }
                 }
             });
@@ -275,7 +281,8 @@ impl Shop<'_> {
                 go_on(progress)?;
                 progress.frames(source, Pass::Search, pts.len(), total, seen);
                 if last {
-                    return Ok(());
+                    // Its channel is closed: it is over.
+                    return Ok(decoding.join().unwrap_or(None));
                 }
             }
         })?;
@@ -285,6 +292,7 @@ impl Shop<'_> {
             )));
         }
         let times: Vec<f64> = pts.iter().map(|&p| base.seconds(p)).collect();
+        let caution = search.and_then(|(_, options)| caution(&options, scale.1));
         let (tracks, scale) = match &self.settings.faces {
             Faces::Given(boxes) => {
                 let size = (layout.width, layout.height);
@@ -294,10 +302,11 @@ impl Shop<'_> {
         };
         let end = end_of(&clip, &pts);
         Ok(Known {
-            file,
             clip,
             film: Film::new(tracks, scale, times),
             pts,
+            fingerprints,
+            caution,
             end,
         })
     }

@@ -169,12 +169,39 @@ pub fn link(moments: &[Moment], options: &Options) -> Vec<Chain> {
     for (frame, moment) in moments.iter().enumerate().filter(|(_, m)| m.glimpse) {
         let seen = moment.sightings.iter().flatten().enumerate();
         for (_, sighting) in seen.filter(|(i, s)| s.sure() && !taken[frame][*i]) {
-            let knots = vec![Knot::of(sighting, frame, moment)];
-            done.push(Chain { knots });
+            let knot = Knot::of(sighting, frame, moment);
+            if !join(&mut done, knot, moments) {
+                done.push(Chain { knots: vec![knot] });
+            }
         }
     }
     done.sort_by_key(first);
     done
+}
+
+/// Least overlap of a sighting with where a chain passes for it to be the same face.
+const JOINED: f32 = 0.45;
+
+/// Puts a sighting into a chain that passes its place between two others; whether there is one.
+fn join(chains: &mut [Chain], knot: Knot, moments: &[Moment]) -> bool {
+    let time = |k: &Knot| moments[k.frame].time;
+    for chain in chains {
+        let next = chain.knots.partition_point(|k| k.frame < knot.frame);
+        let before = next.checked_sub(1).and_then(|i| chain.knots.get(i));
+        let (Some(a), Some(b)) = (before, chain.knots.get(next)) else {
+            continue;
+        };
+        let share = ((time(&knot) - time(a)) / (time(b) - time(a)).max(1e-6)) as f32;
+        let mix = |p: f32, q: f32| p + (q - p) * share;
+        let (x1, y1) = (mix(a.rect.x1, b.rect.x1), mix(a.rect.y1, b.rect.y1));
+        let (x2, y2) = (mix(a.rect.x2, b.rect.x2), mix(a.rect.y2, b.rect.y2));
+        let place = Rect::new(x1, y1, x2, y2);
+        if b.frame != knot.frame && overlap(&knot.rect, &place) >= JOINED {
+            chain.knots.insert(next, knot);
+            return true;
+        }
+    }
+    false
 }
 
 /// Of the sightings that nobody took the one that overlaps `place` most, and its number.

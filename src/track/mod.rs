@@ -6,11 +6,13 @@
 //! | step | file |
 //! |---|---|
 //! | how the camera moved | [`camera`] |
+//! | what a frame shows that others do not | [`change`] |
 //! | sightings that belong together, faint ones where a clear one leads to them | [`link`] |
 //! | what of a box's place and size is jitter | `steady` |
 //! | every frame in between, before and behind | [`path`] |
 
 pub mod camera;
+pub mod change;
 pub mod link;
 pub mod path;
 mod steady;
@@ -50,6 +52,15 @@ impl Options {
     pub const MANY: usize = 4;
     /// So is one whose looks are further apart than this, in seconds: each may show a person whom no other shows.
     pub const SELDOM: f64 = 0.5;
+}
+
+/// Seconds from which two frames are photos of their own: in between anything may happen.
+const APART: f64 = 0.9;
+
+/// Whether two frames, by their times in seconds, are too far apart for one to say anything of the other.
+#[must_use]
+pub fn apart(before: f64, time: f64) -> bool {
+    time - before >= APART
 }
 
 impl Default for Options {
@@ -168,7 +179,7 @@ impl Tracker {
         glimpse: bool,
     ) {
         let (shift, scene) = match (self.moments.last(), motion) {
-            (Some(last), Some(m)) if !m.cut => {
+            (Some(last), Some(m)) if !m.cut && !apart(last.time, time) => {
                 ((last.shift.0 + m.dx, last.shift.1 + m.dy), last.scene)
             }
             (Some(last), _) => ((0.0, 0.0), last.scene + 1),

@@ -350,8 +350,8 @@ fn span(chain: &Chain, moments: &[Moment], options: &Options) -> (usize, usize) 
     (from, to + 1)
 }
 
-/// The furthest frame from `start` that a track is held to, until the time `limit`: at least the next frame, however
-/// late it is, and at most one of another scene, where both may be mixed.
+/// The furthest frame from `start` that a track is held to, until the time `limit`: at least the next frame of its scene,
+/// and at most one behind that, if both scenes are mixed in it.
 fn reach(moments: &[Moment], start: usize, forwards: bool, limit: f64) -> usize {
     let mut at = start;
     while moments[at].scene == moments[start].scene {
@@ -363,6 +363,9 @@ fn reach(moments: &[Moment], start: usize, forwards: bool, limit: f64) -> usize 
         let Some(next) = next.filter(|&n| n < moments.len()) else {
             break;
         };
+        if moments[next].scene != moments[start].scene && !mixed(moments, next) {
+            break;
+        }
         let time = moments[next].time;
         let held = if forwards {
             time <= limit
@@ -375,6 +378,19 @@ fn reach(moments: &[Moment], start: usize, forwards: bool, limit: f64) -> usize 
         at = next;
     }
     at
+}
+
+/// Whether a frame may be made of the scenes before and behind it: it is a scene of its own between two others, all of
+/// them close in time.
+fn mixed(moments: &[Moment], frame: usize) -> bool {
+    let (Some(before), Some(behind)) = (frame.checked_sub(1), moments.get(frame + 1)) else {
+        return false;
+    };
+    let (before, here) = (&moments[before], &moments[frame]);
+    here.scene != before.scene
+        && here.scene != behind.scene
+        && !super::apart(before.time, here.time)
+        && !super::apart(here.time, behind.time)
 }
 
 /// How far a side of one is from the other's, at most.

@@ -1,6 +1,10 @@
 //! The two passes over a video: what comes out of the decoder, packet by packet.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::{
+    collections::VecDeque,
+    hash::{BuildHasher, RandomState},
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use image::{DynamicImage, RgbImage};
 
@@ -14,6 +18,8 @@ use crate::{
     frame::Frame,
     planes::{Layout, Planes},
 };
+
+use super::views::RESHAPED;
 
 /// What was wrong with a video and was let pass, as ffmpeg said it.
 #[derive(Debug, Clone, Default)]
@@ -71,12 +77,14 @@ impl Packets {
         }
     }
 
-    /// Checks that the streams are one of pictures of this size and so many of sound.
-    pub(super) fn expect(&self, sound: usize, width: u32, height: u32) -> Result<(), StreamError> {
+    /// Checks that the streams are some of frames of these sizes and then that many of sound.
+    pub(super) fn expect(&self, frames: &[(u32, u32)], sound: usize) -> Result<(), StreamError> {
         let streams = self.reader.streams();
-        let right = streams.len() == 1 + sound
-            && matches!(streams[0].content, Content::Video { width: w, height: h, .. } if (w, h) == (width, height))
-            && streams[1..]
+        let right = streams.len() == frames.len() + sound
+            && streams.iter().zip(frames).all(|(s, size)| {
+                matches!(s.content, Content::Video { width, height, .. } if (width, height) == *size)
+            })
+            && streams[frames.len()..]
                 .iter()
                 .all(|s| matches!(s.content, Content::Audio { .. }));
         if right {
@@ -147,48 +155,162 @@ fn whole(bytes: usize, expected: usize) -> Result<(), StreamError> {
     Err(StreamError::Resized)
 }
 
+/// Keyed hashes of a video's frames as they are covered, in order.
+///
+/// The key is random and stays in this process: nobody can prepare two frames of one hash, and a pair has one by chance
+/// once in 2⁶⁴.
+#[derive(Debug, Clone, Default)]
+pub struct Fingerprints {
+    key: RandomState,
+    frames: Vec<u64>,
+}
+
+impl Fingerprints {
+    fn push(&mut self, samples: &[u8]) {
+        self.frames.push(self.key.hash_one(samples));
+    }
+
+    /// Whether these are the samples of the frame at `index`, counted from 0.
+    fn holds(&self, index: usize, samples: &[u8]) -> bool {
+        self.frames.get(index) == Some(&self.key.hash_one(samples))
+    }
+
+    /// Frames.
+    #[must_use]
+    pub const fn len(&self) -> usize {
+        self.frames.len()
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.frames.is_empty()
+    }
+}
+
+/// The reduced copies of one frame in which faces are searched.
+#[derive(Debug, Clone)]
+pub struct Copies {
+    /// What players show.
+    pub main: Frame,
+    /// Other ways to show the frame, of any sizes; upright as the first.
+    pub others: Vec<Frame>,
+}
+
+impl From<Frame> for Copies {
+    fn from(main: Frame) -> Self {
+        Self {
+            main,
+            others: Vec::new(),
+        }
+    }
+}
+
 /// The search's pass.
 #[derive(Debug)]
 pub struct Search {
-    pub(super) packets: Packets,
-    pub(super) width: u32,
-    pub(super) height: u32,
-    pub(super) base: TimeBase,
+    packets: Packets,
+    /// Copies that came before the others of their frame, by view.
+    waiting: Vec<VecDeque<(Frame, i64)>>,
+    sizes: Vec<(u32, u32)>,
+    base: TimeBase,
+    fingerprints: Option<Fingerprints>,
+    /// Frames so far.
+    given: usize,
     /// Faults are let pass and noted.
-    pub(super) damaged: Option<Faults>,
+    damaged: Option<Faults>,
 }
 
 impl Search {
-    /// Size of its pictures in pixels.
-    #[must_use]
-    pub const fn size(&self) -> (u32, u32) {
-        (self.width, self.height)
+    /// `sizes`: of each copy of a frame, in pixels. `fingerprints`: where the stored frames come as well, in a stream
+    /// behind the copies.
+    pub(super) fn new(
+        packets: Packets,
+        sizes: Vec<(u32, u32)>,
+        base: TimeBase,
+        fingerprints: Option<Fingerprints>,
+        damaged: Option<Faults>,
+    ) -> Self {
+        Self {
+            packets,
+            waiting: vec![VecDeque::new(); sizes.len()],
+            sizes,
+            base,
+            fingerprints,
+            given: 0,
+            damaged,
+        }
     }
 
-    /// The next picture, and when it is shown.
+    /// Size of the first copy in pixels.
+    #[must_use]
+    pub fn size(&self) -> (u32, u32) {
+        self.sizes.first().copied().unwrap_or((1, 1))
+    }
+
+    /// The next frame's copies, and when it is shown.
     ///
     /// # Errors
     /// When the video breaks off or is damaged.
-    pub fn picture(&mut self) -> Result<Option<(Frame, i64)>, StreamError> {
-        let Some(packet) = self
-            .packets
-            .next("can't be decoded", self.damaged.as_ref())?
-        else {
+    pub fn picture(&mut self) -> Result<Option<(Copies, i64)>, StreamError> {
+        while self.waiting.iter().any(VecDeque::is_empty) {
+            let packet = self
+                .packets
+                .next("can't be decoded", self.damaged.as_ref())?;
+            let Some(packet) = packet else {
+                return self.end().map(|()| None);
+            };
+            self.take(packet)?;
+        }
+        let mut copies = self.waiting.iter_mut().filter_map(VecDeque::pop_front);
+        let Some((main, pts)) = copies.next() else {
             return Ok(None);
         };
-        let pts = self
-            .base
-            .from(packet.pts, self.packets.reader.streams()[0].time_base);
-        whole(
-            packet.data.len(),
-            self.width as usize * self.height as usize * 3,
-        )?;
-        let pixels = RgbImage::from_raw(self.width, self.height, packet.data)
-            .ok_or_else(|| StreamError::Nut("a frame of the wrong size".into()))?;
-        Ok(Some((
-            from_upright_pixels(DynamicImage::ImageRgb8(pixels)),
-            pts,
-        )))
+        let (others, times): (Vec<_>, Vec<_>) = copies.unzip();
+        if times.iter().any(|t| *t != pts) {
+            return Err(StreamError::Nut("copies of different times".into()));
+        }
+        self.given += 1;
+        Ok(Some((Copies { main, others }, pts)))
+    }
+
+    /// What the stored frames must be in the covering pass; `None` where that was not asked for. After the last frame.
+    #[must_use]
+    pub fn fingerprints(self) -> Option<Fingerprints> {
+        self.fingerprints
+    }
+
+    fn take(&mut self, packet: Packet) -> Result<(), StreamError> {
+        let Some(&(width, height)) = self.sizes.get(packet.stream) else {
+            if let Some(fingerprints) = &mut self.fingerprints {
+                fingerprints.push(&packet.data);
+            }
+            return Ok(());
+        };
+        let bytes = |width: u32| width as usize * height as usize * 3;
+        if packet.data.len() == bytes(width + RESHAPED) {
+            return Err(StreamError::Reshaped);
+        }
+        whole(packet.data.len(), bytes(width))?;
+        let base = self.packets.reader.streams()[packet.stream].time_base;
+        let pts = self.base.from(packet.pts, base);
+        let pixels = RgbImage::from_raw(width, height, packet.data)
+            .ok_or_else(|| StreamError::Nut("a picture of the wrong size".into()))?;
+        let frame = from_upright_pixels(DynamicImage::ImageRgb8(pixels));
+        self.waiting[packet.stream].push_back((frame, pts));
+        Ok(())
+    }
+
+    /// Whether all copies of all frames came.
+    fn end(&self) -> Result<(), StreamError> {
+        let rest = self.waiting.iter().any(|w| !w.is_empty());
+        let hashed = self.fingerprints.as_ref().map(Fingerprints::len);
+        if rest || hashed.is_some_and(|n| n != self.given) {
+            return Err(StreamError::Nut(
+                "another number of copies than frames".into(),
+            ));
+        }
+        Ok(())
     }
 }
 
@@ -216,6 +338,10 @@ pub struct Uncovered {
     pub(super) base: TimeBase,
     /// Faults are let pass and noted.
     pub(super) damaged: Option<Faults>,
+    /// Of the frames that were searched.
+    pub(super) fingerprints: Option<Fingerprints>,
+    /// Frames so far.
+    pub(super) given: usize,
 }
 
 impl Uncovered {
@@ -259,6 +385,12 @@ impl Uncovered {
             }));
         }
         whole(packet.data.len(), self.layout.bytes())?;
+        if let Some(known) = &self.fingerprints
+            && !known.holds(self.given, &packet.data)
+        {
+            return Err(StreamError::Changed);
+        }
+        self.given += 1;
         let pts = self.base.from(packet.pts, base);
         Ok(Some(Uncut::Picture(Planes::new(
             self.layout,

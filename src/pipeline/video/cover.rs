@@ -15,7 +15,6 @@ use crate::{
         moving::{numbered, spots},
         photo::go_on,
         shop::Shop,
-        stamp::Stamp,
     },
     redact::{self, clip::ClipCover},
     sound::Sound,
@@ -114,7 +113,8 @@ impl Shop<'_> {
         if audio {
             heard(known, &video.mute).map_err(failed)?;
         }
-        let mut pictures = known.clip.planes(audio).map_err(failed)?;
+        let fingerprints = known.fingerprints.clone();
+        let mut pictures = known.clip.planes(audio, fingerprints).map_err(failed)?;
         let tracks = pictures.sound();
         let sound: Result<Vec<Sound>, _> = tracks
             .iter()
@@ -151,7 +151,7 @@ impl Shop<'_> {
                 match uncut {
                     Uncut::Picture(picture) => {
                         if known.pts.get(done) != Some(&picture.pts()) {
-                            return Err(failed(changed()));
+                            return Err(failed(StreamError::Changed));
                         }
                         let seen = known.film.at(done);
                         let spots = spots(&seen, places);
@@ -181,11 +181,8 @@ impl Shop<'_> {
             }
             Ok(())
         })?;
-        let (file, stamp) = &known.file;
-        // Other pictures may have the same times.
-        let same = Stamp::of(file.metadata()).is_ok_and(|now| now == *stamp);
-        if done != known.pts.len() || !same {
-            return Err(failed(changed()));
+        if done != known.pts.len() {
+            return Err(failed(StreamError::Changed));
         }
         encoder.finish(known.end).map_err(encoded)?;
         go_on(progress)?;
@@ -212,12 +209,6 @@ fn heard(known: &Known, mute: &[(f64, f64)]) -> Result<(), StreamError> {
         ))),
         None => Ok(()),
     }
-}
-
-fn changed() -> StreamError {
-    StreamError::Failed(
-        "gave other frames the second time it was read; it changed meanwhile: run again".into(),
-    )
 }
 
 /// What the encoder must know.
