@@ -4,7 +4,7 @@
 //! The last tile takes the rest of its frame, and only a decoder knows how much of that it needs:
 //! bytes behind it are not found here.
 
-use super::{LeakKind, bits::Bits};
+use super::{LeakKind, bits::Bits, mp4};
 
 pub(super) type Fault = (LeakKind, &'static str);
 
@@ -25,12 +25,9 @@ const MOST_HEADER: usize = 256;
 /// One unit of AV1: its kind, its body, what follows.
 pub(super) fn obu(bytes: &[u8]) -> Option<(u8, &[u8], &[u8])> {
     let (&head, mut rest) = bytes.split_first()?;
-    // A bit that must be 0, and one that is reserved.
-    if head & 0x81 != 0 {
+    // A bit that must be 0, one that is reserved, and no extension: there are no layers.
+    if head & 0x85 != 0 {
         return None;
-    }
-    if head & 4 != 0 {
-        rest = rest.get(1..)?;
     }
     let kind = head >> 3 & 0xF;
     if head & 2 == 0 {
@@ -43,6 +40,10 @@ pub(super) fn obu(bytes: &[u8]) -> Option<(u8, &[u8], &[u8])> {
         size |= usize::from(byte & 0x7F) << shift;
         shift += 7;
         if byte & 0x80 == 0 {
+            // No longer than it must be.
+            if byte == 0 && shift > 7 {
+                return None;
+            }
             break;
         }
         if shift > 28 {
@@ -55,54 +56,73 @@ pub(super) fn obu(bytes: &[u8]) -> Option<(u8, &[u8], &[u8])> {
     })
 }
 
-/// What is wrong with a sample of AV1 whose pictures have `size`.
-pub(super) fn av1(mut bytes: &[u8], size: Option<(u32, u32)>) -> Option<Fault> {
-    let mut shown = 0;
+/// Follows a sample of AV1 whose pictures have `size`; gives whether it can be shown without
+/// others.
+pub(super) fn av1(mut bytes: &[u8], size: Option<(u32, u32)>) -> Result<bool, Fault> {
+    let (mut shown, mut units, mut sequences, mut key) = (0, 0, 0, None);
     while !bytes.is_empty() {
-        let Some((kind, body, behind)) = obu(bytes) else {
-            return Some(BROKEN);
-        };
+        let (kind, body, behind) = obu(bytes).ok_or(BROKEN)?;
         bytes = behind;
+        let head = body.first().copied().unwrap_or(0);
         // A frame that is shown again, or one that is shown as it comes.
-        let (again, at_once) = body
-            .first()
-            .map_or((false, false), |b| (b & 0x80 != 0, b & 0x10 != 0));
+        let (again, at_once) = (head & 0x80 != 0, head & 0x10 != 0);
+        if matches!(kind, 3 | 6) {
+            // A frame that is drawn without others and shown as it comes.
+            key.get_or_insert(head & 0xF0 == 0x10);
+        }
         match kind {
-            1 if size.is_some() && sequence(body) == size => {}
-            1 => return Some(OTHER),
-            // A delimiter.
-            2 if body.is_empty() => {}
-            // A header that stands alone.
-            3 if again && body.len() <= 8 => shown += 1,
+            1 if size.is_some() && sequence(body).map(|s| s.size) == size && key.is_none() => {
+                sequences += 1;
+            }
+            1 => return Err(OTHER),
+            // A delimiter, before all others.
+            2 if body.is_empty() && units == 0 => {}
+            // A header that stands alone: which frame is shown again, or one before its tiles.
+            3 if again && body.len() == 1 && head & 0xF == 8 => shown += 1,
             3 if !again && body.len() <= MOST_HEADER => shown += u32::from(at_once),
             // Tiles.
-            4 => {}
+            4 if key.is_some() => {}
             6 if !again => shown += u32::from(at_once),
-            5 => return Some((LeakKind::Comment, "metadata units")),
-            _ => return Some(UNKNOWN),
+            5 => return Err((LeakKind::Comment, "metadata units")),
+            _ => return Err(UNKNOWN),
         }
+        units += 1;
     }
-    (shown != 1).then_some(UNSHOWN)
+    if shown != 1 {
+        return Err(UNSHOWN);
+    }
+    if sequences > 1 {
+        return Err(OTHER);
+    }
+    Ok(key == Some(true))
 }
 
-/// Width and height in a moving AV1 sequence's header that is read to its last bit (AV1, 5.5);
-/// `None` also where it tells of timing, which encoders leave to the container.
-pub(super) fn sequence(body: &[u8]) -> Option<(u32, u32)> {
+/// What an AV1 sequence's header says.
+pub(super) struct Sequence {
+    /// Width and height in pixels.
+    pub(super) size: (u32, u32),
+    /// Profile, level, depth and colours as a configuration repeats them.
+    pub(super) said: [u8; 2],
+}
+
+/// A moving AV1 sequence's header that is read to its last bit (AV1, 5.5); `None` also where it
+/// tells of timing, which encoders leave to the container, or of layers.
+pub(super) fn sequence(body: &[u8]) -> Option<Sequence> {
     let mut b = Bits::new(body);
     let profile = b.take(3)?;
     // Still, reduced, timing.
-    if b.take(3)? != 0 {
+    if profile > 2 || b.take(3)? != 0 {
         return None;
     }
     let delays = b.flag()?;
-    for _ in 0..=b.take(5)? {
-        b.take(12)?;
-        if b.take(5)? > 7 {
-            b.take(1)?;
-        }
-        if delays && b.flag()? {
-            b.take(4)?;
-        }
+    // One way to decode it, of all layers.
+    if b.take(5)? != 0 || b.take(12)? != 0 {
+        return None;
+    }
+    let level = b.take(5)?;
+    let tier = if level > 7 { b.take(1)? } else { 0 };
+    if delays && b.flag()? {
+        b.take(4)?;
     }
     let (wide, high) = (b.take(4)? as usize + 1, b.take(4)? as usize + 1);
     let size = (b.take(wide)? + 1, b.take(high)? + 1);
@@ -123,29 +143,38 @@ pub(super) fn sequence(body: &[u8]) -> Option<(u32, u32)> {
         b.take(3)?;
     }
     b.take(3)?;
-    colours(&mut b, profile)?;
+    let kind = colours(&mut b, profile)?;
     // Grain; then a 1 and zeros up to a whole byte.
     b.take(1)?;
-    b.ends().then_some(size)
+    let said = [(profile << 5 | level) as u8, (tier << 7) as u8 | kind];
+    b.ends().then_some(Sequence { size, said })
 }
 
-/// Past how colours are stored (AV1, 5.5.2).
-pub(super) fn colours(b: &mut Bits<'_>, profile: u32) -> Option<()> {
+/// How colours are stored (AV1, 5.5.2), as a configuration has it: deep, twelve, grey, halved
+/// across and down, and their place.
+pub(super) fn colours(b: &mut Bits<'_>, profile: u32) -> Option<u8> {
     let deep = b.flag()?;
     let twelve = profile == 2 && deep && b.flag()?;
     let grey = profile != 1 && b.flag()?;
     let described = b.flag()?;
     // sRGB as red, green and blue says no more.
-    let rgb = described && b.take(24)? == 0x01_0D_00;
+    let numbers = if described { b.take(24)? } else { 0x02_02_02 };
+    let [_, numbers @ ..] = numbers.to_be_bytes();
+    if !(0..3).all(|i| mp4::colours(i, numbers[i])) {
+        return None;
+    }
+    let rgb = numbers == [1, 13, 0];
     if !rgb || grey {
         b.take(1)?;
     }
+    let said = u8::from(deep) << 6 | u8::from(twelve) << 5;
     if grey {
-        return Some(());
+        return Some(said | 0x1C);
     }
     let across = match profile {
         _ if rgb => false,
         2 if twelve => b.flag()?,
+        2 => true,
         _ => profile != 1,
     };
     let down = across
@@ -153,34 +182,102 @@ pub(super) fn colours(b: &mut Bits<'_>, profile: u32) -> Option<()> {
             2 if twelve => b.flag()?,
             _ => profile == 0,
         };
-    if across && down {
-        b.take(2)?;
-    }
-    b.take(1).map(drop)
+    let place = if across && down { b.take(2)? } else { 0 };
+    b.take(1)?;
+    Some(said | u8::from(across) << 3 | u8::from(down) << 2 | place as u8)
 }
 
-/// What is wrong with a sample of VP9: a frame, or several with their lengths behind them.
-pub(super) fn vp9(bytes: &[u8]) -> Option<Fault> {
-    let Some(frames) = superframe(bytes) else {
-        return Some(BROKEN);
-    };
-    let mut shown = 0;
-    for frame in frames {
-        let Some(&head) = frame.first().filter(|h| *h >> 6 == 2) else {
-            return Some(BROKEN);
+/// Follows a sample of VP9: a frame, or several with their lengths behind them. Gives whether it
+/// can be shown without others.
+pub(super) fn vp9(bytes: &[u8], size: Option<(u32, u32)>) -> Result<bool, Fault> {
+    let (mut shown, mut key) = (0, None);
+    for frame in superframe(bytes).ok_or(BROKEN)? {
+        let mut b = Bits::new(frame);
+        let head = |b: &mut Bits<'_>| {
+            let mark = b.take(2)?;
+            let profile = b.take(1)? | b.take(1)? << 1;
+            // The profile's fourth value has one more bit.
+            let reserved = profile == 3 && b.flag()?;
+            (mark == 2 && !reserved).then_some(profile)
         };
-        // The profile's fourth value has one more bit.
-        let bits = head << if head & 0x30 == 0x30 { 5 } else { 4 };
-        if bits & 0x80 != 0 {
-            if frame.len() > 2 {
-                return Some(UNKNOWN);
+        let profile = head(&mut b).ok_or(BROKEN)?;
+        if b.flag().ok_or(BROKEN)? {
+            // Which frame is shown again, and nothing else.
+            b.take(3).ok_or(BROKEN)?;
+            let rest = if profile == 3 { 7 } else { 0 };
+            if frame.len() != if rest == 0 { 1 } else { 2 } || b.take(rest) != Some(0) {
+                return Err(UNKNOWN);
             }
             shown += 1;
-        } else {
-            shown += u32::from(bits & 0x20 != 0);
+            key.get_or_insert(false);
+            continue;
+        }
+        let is_key = !b.flag().ok_or(BROKEN)?;
+        key.get_or_insert(is_key);
+        shown += u32::from(b.flag().ok_or(BROKEN)?);
+        b.take(1).ok_or(BROKEN)?;
+        let right = !is_key || vp9_size(&mut b, profile).is_some_and(|s| Some(s) == size);
+        if !right {
+            return Err((LeakKind::HiddenPixels, "a coded picture of another size"));
         }
     }
-    (shown != 1).then_some(UNSHOWN)
+    if shown == 1 {
+        Ok(key == Some(true))
+    } else {
+        Err(UNSHOWN)
+    }
+}
+
+/// The size of a VP9 key frame, which must be shown as it is coded.
+fn vp9_size(b: &mut Bits<'_>, profile: u32) -> Option<(u32, u32)> {
+    if b.take(24)? != 0x49_83_42 {
+        return None;
+    }
+    if profile >= 2 {
+        b.take(1)?;
+    }
+    // Red, green and blue have no range.
+    if b.take(3)? == 7 {
+        if profile % 2 == 1 && b.flag()? {
+            return None;
+        }
+    } else {
+        b.take(1)?;
+        // How colours are halved, and a reserved bit.
+        if profile % 2 == 1 && b.take(3)? & 1 == 1 {
+            return None;
+        }
+    }
+    let size = (b.take(16)? + 1, b.take(16)? + 1);
+    // Shown in another size.
+    (!b.flag()?).then_some(size)
+}
+
+/// Follows a packet of Opus (RFC 6716, 3.2) as far as that goes without decoding: its padding is
+/// nothing.
+pub(super) fn opus(bytes: &[u8]) -> Result<(), Fault> {
+    let (&head, rest) = bytes.split_first().ok_or(BROKEN)?;
+    if head & 3 != 3 {
+        return Ok(());
+    }
+    let (&count, mut rest) = rest.split_first().ok_or(BROKEN)?;
+    if count & 0x40 == 0 {
+        return Ok(());
+    }
+    let mut padding = 0;
+    loop {
+        let (&byte, behind) = rest.split_first().ok_or(BROKEN)?;
+        rest = behind;
+        padding += usize::from(byte.min(254));
+        if byte < 255 {
+            break;
+        }
+    }
+    let start = rest.len().checked_sub(padding).ok_or(BROKEN)?;
+    if rest[start..].iter().any(|b| *b != 0) {
+        return Err((LeakKind::Slack, "padding with something in it"));
+    }
+    Ok(())
 }
 
 /// The frames of a sample; their lengths must give the whole.

@@ -7,6 +7,7 @@
 mod avif;
 mod bits;
 mod bmp;
+mod deflate;
 mod frames;
 mod gif;
 mod jpeg;
@@ -14,6 +15,7 @@ mod mp4;
 mod png;
 mod tiff;
 mod vp8;
+mod vp8l;
 mod webm;
 mod webp;
 mod y4m;
@@ -445,4 +447,103 @@ pub fn check_clip(file: &std::fs::File, expected: &Expected) -> Result<(), Verif
             leaks: findings.leaks,
         })
     }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn boxed(name: &[u8; 4], body: &[u8]) -> Vec<u8> {
+        [&(body.len() as u32 + 8).to_be_bytes(), &name[..], body].concat()
+    }
+
+    /// What reading such a file costs, in units of work.
+    fn work(bytes: &[u8]) -> u64 {
+        let mut findings = Findings::default();
+        mp4::inspect(
+            &mut std::io::Cursor::new(bytes),
+            bytes.len() as u64,
+            &mut findings,
+        );
+        findings.work
+    }
+
+    #[test]
+    fn work_grows_with_the_number_of_boxes_and_not_with_its_square() {
+        let file = |boxes: usize| {
+            let track = boxed(b"trak", &boxed(b"edts", &[]).repeat(boxes));
+            let brands = boxed(b"ftyp", b"isom\0\0\x02\0isom");
+            [brands, boxed(b"moov", &track)].concat()
+        };
+        let (few, many) = (work(&file(5_000)), work(&file(10_000)));
+        assert!(few >= 5_000 && many <= 2 * few, "{few} and {many}");
+    }
+
+    #[test]
+    fn strips_of_a_tiff_that_share_data_are_not_all_followed() {
+        let file = |strips: u32| {
+            let data = vec![7; 4096];
+            let (width, rows) = (4096, strips);
+            let places = [8, 8u32].map(u32::to_le_bytes);
+            let mut out = b"II*\0".to_vec();
+            out.extend((8 + 4096 + 8 * strips).to_le_bytes());
+            out.extend(&data);
+            (0..strips).for_each(|_| out.extend(places[0]));
+            (0..strips).for_each(|_| out.extend(4096u32.to_le_bytes()));
+            let entries = [
+                (256u16, 4u16, 1, width),
+                (257, 4, 1, rows),
+                (258, 3, 1, 8),
+                (259, 3, 1, 1),
+                (262, 3, 1, 1),
+                (273, 4, strips, 8 + 4096),
+                (277, 3, 1, 1),
+                (278, 4, 1, 1),
+                (279, 4, strips, 8 + 4096 + 4 * strips),
+            ];
+            out.extend((entries.len() as u16).to_le_bytes());
+            for (tag, kind, count, value) in entries {
+                out.extend(tag.to_le_bytes());
+                out.extend(kind.to_le_bytes());
+                out.extend(count.to_le_bytes());
+                out.extend(value.to_le_bytes());
+            }
+            out.extend([0; 4]);
+            out
+        };
+        let bytes = file(2_000);
+        let mut findings = Findings::default();
+        tiff::inspect(&bytes, &mut findings, &mut Vec::new());
+        assert!(findings.work <= bytes.len() as u64, "{}", findings.work);
+        assert!(!findings.leaks.is_empty());
+    }
+
+    #[test]
+    fn an_animation_of_huge_pictures_is_refused_before_they_are_decoded() {
+        // Lossless pictures of 16383 × 16383 pixels in a dozen bytes each.
+        let picture = [0x2F, 0xFE, 0xBF, 0xFF, 0x0F, 0, 0, 0, 0, 0, 0, 0];
+        let chunk = |kind: &[u8; 4], body: &[u8]| {
+            [&kind[..], &(body.len() as u32).to_le_bytes(), body].concat()
+        };
+        let side = [0xFE, 0x3F, 0];
+        let head = [&[0; 6][..], &side, &side, &[100, 0, 0, 2]].concat();
+        let frame = chunk(b"ANMF", &[head, chunk(b"VP8L", &picture)].concat());
+        let extended = [&[ANIMATED, 0, 0, 0][..], &side, &side].concat();
+        let mut body = b"WEBP".to_vec();
+        body.extend(chunk(b"VP8X", &extended));
+        body.extend(chunk(b"ANIM", &[0; 6]));
+        body.extend(frame.repeat(1_000));
+        let file = chunk(b"RIFF", &body);
+        let (mut findings, mut moving) = (Findings::default(), None);
+        webp::inspect(&file, &mut findings, &mut moving);
+        assert!(findings.work <= 1 << 28, "{}", findings.work);
+        assert!(
+            findings
+                .leaks
+                .iter()
+                .any(|l| l.detail.contains("more pixels"))
+        );
+    }
+
+    const ANIMATED: u8 = 2;
 }

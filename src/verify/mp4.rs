@@ -70,8 +70,9 @@ impl<T: Source> SourceObject for T {
 fn place(file: &mut dyn SourceObject, at: u64, limit: u64) -> Option<Place> {
     let head = bytes_at(file, at, 8)?;
     let small = u64::from(u32::from_be_bytes(head[..4].try_into().ok()?));
-    let name = head[4..].try_into().ok()?;
-    let (size, header) = if small == 1 {
+    let name: [u8; 4] = head[4..].try_into().ok()?;
+    // Only the data may need a length of 8 bytes.
+    let (size, header) = if small == 1 && name == *b"mdat" {
         (
             u64::from_be_bytes(bytes_at(file, at + 8, 8)?.try_into().ok()?),
             16,
@@ -88,7 +89,7 @@ fn place(file: &mut dyn SourceObject, at: u64, limit: u64) -> Option<Place> {
     })
 }
 
-pub(super) use config::{av1c, opus};
+pub(super) use config::{av1c, colours, opus, rate};
 
 pub(super) fn range(from: u64, to: u64) -> std::ops::Range<usize> {
     from as usize..to as usize
@@ -96,7 +97,9 @@ pub(super) fn range(from: u64, to: u64) -> std::ops::Range<usize> {
 
 pub(super) fn inspect(file: &mut dyn SourceObject, length: u64, findings: &mut Findings) -> Film {
     let (mut moov, mut data, mut at) = (None, Vec::new(), 0);
+    let mut room = None;
     while at < length {
+        findings.worked(1);
         let Some(p) = place(file, at, length) else {
             findings.add(
                 LeakKind::Trailing,
@@ -108,12 +111,17 @@ pub(super) fn inspect(file: &mut dyn SourceObject, length: u64, findings: &mut F
         match &p.name {
             b"ftyp" if at == 0 => brands(file, &p, findings),
             b"moov" if moov.is_none() && p.end - p.body <= MOST => moov = Some(p),
-            b"mdat" => data.push(p),
+            b"mdat" if data.is_empty() => data.push(p),
             // Muxers leave room for a longer length of mdat.
-            b"free" | b"wide" if p.end - p.start == 8 => {}
+            b"free" | b"wide" if p.end - p.start == 8 && room.is_none() => room = Some(p),
             name => unlisted(name, range(p.start, p.end), findings),
         }
         at = p.end;
+    }
+    if let Some(room) = room
+        && !data.iter().any(|p| p.start == room.end)
+    {
+        unlisted(&room.name, range(room.start, room.end), findings);
     }
     let mut film = Film::default();
     let Some(moov) = moov else {
@@ -132,13 +140,14 @@ pub(super) fn inspect(file: &mut dyn SourceObject, length: u64, findings: &mut F
     let mut walk = Walk {
         findings,
         base: moov.body,
+        length,
     };
     let atoms = walk.boxes(&bytes, 0);
     walk.once(&atoms, &["mvhd"], range(moov.start, moov.end));
     let (mut movie, mut pictures) = (1, 0);
     for atom in &atoms {
         match &atom.name {
-            b"mvhd" => movie = walk.mvhd(atom).max(1),
+            b"mvhd" if movie == 1 => movie = walk.mvhd(atom).max(1),
             b"trak" => {
                 if let Some((video, table)) = walk.trak(atom, &mut film, movie) {
                     walk.findings.unchecked(if video { CODED } else { SOUND });
@@ -150,6 +159,9 @@ pub(super) fn inspect(file: &mut dyn SourceObject, length: u64, findings: &mut F
             name => unlisted(name, atom.range(moov.body), walk.findings),
         }
     }
+    if let Some(header) = atoms.iter().find(|a| &a.name == b"mvhd") {
+        walk.whole(header, &samples);
+    }
     if pictures != 1 {
         findings.add(
             LeakKind::SecondPicture,
@@ -157,9 +169,13 @@ pub(super) fn inspect(file: &mut dyn SourceObject, length: u64, findings: &mut F
             range(moov.start, moov.end),
         );
     }
+    let leaks = findings.leaks.len();
     tiles(&samples, &data, findings);
-    for table in &samples {
-        table.units.check(file, &table.samples, findings);
+    // Samples that overlap or lie outside the data are not read: that could take long.
+    if findings.leaks.len() == leaks {
+        for table in &samples {
+            table.units.check(file, table, findings);
+        }
     }
     film
 }
@@ -171,10 +187,14 @@ fn brands(file: &mut dyn SourceObject, p: &Place, findings: &mut Findings) {
     let length = (p.end - p.body).min(64) as usize;
     let body = bytes_at(file, p.body, length).unwrap_or_default();
     let known = |b: &[u8]| KNOWN.iter().any(|k| *k == b);
+    let compatible: Vec<&[u8]> = body.get(8..).unwrap_or_default().chunks(4).collect();
+    let once = |i: usize| !compatible[..i].contains(&compatible[i]);
+    // The minor versions that muxers write.
+    let minor = matches!(body.get(4..8), Some([0, 0, 0, 0 | 1] | [0, 0, 2, 0]));
     let right = p.end - p.body <= 64
-        && body.len().is_multiple_of(4)
+        && minor
         && body.get(..4).is_some_and(known)
-        && body.get(8..).is_some_and(|rest| rest.chunks(4).all(known));
+        && (0..compatible.len()).all(|i| known(compatible[i]) && once(i));
     if !right {
         findings.add(
             LeakKind::Unknown,

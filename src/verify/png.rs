@@ -7,12 +7,7 @@ mod rows;
 
 use std::ops::Range;
 
-use miniz_oxide::{
-    DataFormat, MZFlush, MZStatus,
-    inflate::stream::{InflateState, inflate},
-};
-
-use super::{Findings, LeakKind, Moving};
+use super::{Findings, LeakKind, Moving, deflate};
 use rows::Rows;
 
 pub(super) const SIGNATURE: &[u8] = b"\x89PNG\r\n\x1A\n";
@@ -54,8 +49,12 @@ impl Header {
         }
     }
 
+    const fn row_bits(self) -> usize {
+        self.width as usize * self.channels() * self.depth as usize
+    }
+
     const fn row_bytes(self) -> usize {
-        (self.width as usize * self.channels() * self.depth as usize).div_ceil(8)
+        self.row_bits().div_ceil(8)
     }
 
     /// Bytes from a sample to the same sample of the pixel before it, for filters.
@@ -72,6 +71,8 @@ struct Part {
     height: u32,
     /// In seconds.
     delay: f64,
+    /// The same as it is written.
+    fraction: (u16, u16),
     data: Vec<Range<usize>>,
 }
 
@@ -108,6 +109,7 @@ impl Control {
         self.parts.push(Part {
             width,
             height,
+            fraction: (half(20), half(22)),
             delay: f64::from(half(20)) / f64::from(if half(22) == 0 { 100 } else { half(22) }),
             data: Vec::new(),
         });
@@ -117,6 +119,33 @@ impl Control {
             && fits(word(12), width, header.width)
             && fits(word(16), height, header.height)
             && (self.parts.len() > 1 || whole)
+    }
+}
+
+impl Control {
+    /// Whether all times are fractions in lowest terms, or all of the same unit.
+    fn written_alike(&self) -> bool {
+        let lowest = |&(mut a, mut b): &(u16, u16)| {
+            let nothing = a == 0;
+            while b > 0 {
+                (a, b) = (b, a % b);
+            }
+            !nothing && a == 1
+        };
+        let mut all = self.parts.iter().map(|p| p.fraction);
+        let same = all.next().is_none_or(|first| all.all(|f| f.1 == first.1));
+        let nothing = |f: &(u16, u16)| f.0 == 0 && matches!(f.1, 1 | 100 | 1000);
+        let mut lowest_or_0 = self.parts.iter().map(|p| p.fraction);
+        // Of nothing, the unit must be one and the same.
+        let mut units: Vec<u16> = self
+            .parts
+            .iter()
+            .map(|p| p.fraction)
+            .filter(|f| f.0 == 0)
+            .map(|f| f.1)
+            .collect();
+        units.dedup();
+        same || units.len() <= 1 && lowest_or_0.all(|f| lowest(&f) || nothing(&f))
     }
 }
 
@@ -219,7 +248,14 @@ pub(super) fn inspect(
         if header.colour == 3 {
             findings.add(LeakKind::Unknown, "an animation with a palette", 0..0);
         }
-        if frames as usize != control.parts.len() {
+        if !control.written_alike() {
+            let what = "times that are written in several ways";
+            findings.add(LeakKind::Unknown, what, 0..0);
+        }
+        if plays > u32::from(u16::MAX) {
+            findings.add(LeakKind::Unknown, "an unusual number of rounds", 0..0);
+        }
+        if frames as usize != control.parts.len() || frames == 0 {
             findings.add(
                 LeakKind::Malformed,
                 "another number of pictures than is said",
@@ -271,52 +307,46 @@ fn stream(bytes: &[u8], data: &[Range<usize>], rows: &mut Rows<'_>, findings: &m
         findings.add(LeakKind::Malformed, "rows longer than its data", whole);
         return;
     }
-    let mut state = InflateState::new_boxed(DataFormat::Zlib);
-    let mut buffer = vec![0; 1 << 16];
-    let mut ended = false;
-    for (index, range) in data.iter().enumerate() {
-        let mut input = &bytes[range.clone()];
-        loop {
-            if ended {
-                // All that follows the stream's end is slack, in this chunk and the next ones.
-                if !input.is_empty() {
-                    findings.add(
-                        LeakKind::Slack,
-                        "bytes behind the picture's data",
-                        range.end - input.len()..range.end,
-                    );
-                }
-                break;
-            }
-            let result = inflate(&mut state, input, &mut buffer, MZFlush::None);
-            input = &input[result.bytes_consumed..];
-            rows.take(&buffer[..result.bytes_written]);
-            match result.status {
-                Ok(MZStatus::StreamEnd) => ended = true,
-                Ok(_) if result.bytes_consumed > 0 || result.bytes_written > 0 => {}
-                Err(miniz_oxide::MZError::Buf) | Ok(_) if input.is_empty() => break,
-                _ => {
-                    findings.add(
-                        LeakKind::Malformed,
-                        "data that can't be inflated",
-                        range.clone(),
-                    );
-                    return;
-                }
-            }
-            if rows.surplus > 0 {
+    // Encoders cut the stream wherever their buffer is full.
+    let divided = data.split_last().is_none_or(|(last, before)| {
+        let sizes = before.first().map_or(last.len(), Range::len);
+        before.iter().all(|r| r.len() == sizes) && last.len() <= sizes && !last.is_empty()
+    });
+    let whole = data.first().map_or(0, |r| r.start)..data.last().map_or(0, |r| r.end);
+    if !divided {
+        let what = "data that is divided at will";
+        findings.add(LeakKind::Unknown, what, whole.clone());
+    }
+    let joined: std::borrow::Cow<'_, [u8]> = match data {
+        [one] => bytes[one.clone()].into(),
+        _ => data
+            .iter()
+            .flat_map(|r| &bytes[r.clone()])
+            .copied()
+            .collect::<Vec<_>>()
+            .into(),
+    };
+    let length = 1 + rows.header.row_bytes() as u64;
+    let due = length.saturating_mul(rows.header.height.into());
+    let followed = deflate::zlib(&joined, due, &mut |bytes| rows.take(bytes));
+    match followed {
+        Err(what) => findings.add(LeakKind::Malformed, what, whole),
+        Ok(found) => {
+            findings.worked(found.written);
+            if found.written > due {
+                findings.add(LeakKind::Slack, "more data than pixels", whole);
+            } else if found.consumed < joined.len() {
+                let what = "bytes behind the picture's data";
+                let spare = joined.len() - found.consumed;
                 findings.add(
                     LeakKind::Slack,
-                    "more data than pixels",
-                    data[index].clone(),
+                    what,
+                    whole.end - spare.min(whole.len())..whole.end,
                 );
-                return;
+            } else if let Some(odd) = found.odd {
+                findings.add(LeakKind::Slack, odd, whole);
             }
         }
-    }
-    if !ended {
-        let end = data.last().map_or(0, |r| r.end);
-        findings.add(LeakKind::Malformed, "data that ends too early", end..end);
     }
 }
 

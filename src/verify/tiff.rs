@@ -3,12 +3,7 @@
 
 use std::{collections::HashSet, ops::Range};
 
-use miniz_oxide::inflate::{
-    TINFLStatus,
-    core::{DecompressorOxide, decompress, inflate_flags as flag},
-};
-
-use super::{Findings, LeakKind};
+use super::{Findings, LeakKind, deflate};
 
 pub(super) const SIGNATURES: [&[u8]; 2] = [b"II*\0", b"MM\0*"];
 
@@ -26,6 +21,8 @@ const LARGEST_RATIO: usize = 1040;
 struct Reader<'a> {
     bytes: &'a [u8],
     little: bool,
+    /// Bytes of values and strips that may still be read: as many as the file has.
+    left: std::cell::Cell<usize>,
 }
 
 #[derive(Debug, Clone)]
@@ -37,6 +34,12 @@ struct Entry {
 }
 
 impl Reader<'_> {
+    /// Whether so many bytes may be read in addition to all that were read.
+    fn within(&self, bytes: usize) -> bool {
+        let left = self.left.get().checked_sub(bytes);
+        left.inspect(|left| self.left.set(*left)).is_some()
+    }
+
     fn number(&self, at: usize, size: usize) -> Option<u32> {
         let bytes = self.bytes.get(at..at.checked_add(size)?)?;
         let fold = |sum: u32, b: &u8| sum << 8 | u32::from(*b);
@@ -72,10 +75,11 @@ impl Reader<'_> {
     }
 
     fn values(&self, entry: &Entry) -> Option<Vec<u32>> {
-        let size = match entry.kind {
-            1 => 1,
-            3 => 2,
-            4 => 4,
+        // Numbers of 16 bits; sizes and places may have 32, and a kind of picture must.
+        let size = match (entry.kind, entry.tag) {
+            (3, 254) => return None,
+            (3, _) => 2,
+            (4, 254 | 256 | 257 | 273 | 278 | 279) => 4,
             _ => return None,
         };
         (0..entry.count as usize)
@@ -93,6 +97,7 @@ pub(super) fn inspect(
     let reader = Reader {
         bytes,
         little: bytes.starts_with(SIGNATURES[0]),
+        left: std::cell::Cell::new(bytes.len()),
     };
     let mut parts = Vec::new();
     // Signature and the place of the first directory.
@@ -135,6 +140,9 @@ fn directory(
     for i in 0..count {
         let at = start + 2 + 12 * i;
         let entry = reader.entry(at)?;
+        if !reader.within(entry.value.len()) {
+            return None;
+        }
         // A long value may point into its own entry; only a short one stands in it.
         if entry.value.start != at + 8 || entry.value.len() > 4 {
             parts.push(entry.value.clone());
@@ -256,7 +264,7 @@ fn pixels(
         && bits.len() == channels
         && bits.iter().all(|&b| b == bits[0] && matches!(b, 8 | 16))
         && matches!(compression, 1 | 8)
-        && matches!(predictor, 1 | 2)
+        && (predictor == 1 || predictor == 2 && compression == 8)
         && one(284, Some(1))? == 1
         && one(254, Some(0))? == 0
         && all(339).is_none_or(|v| v.len() == channels && v.iter().all(|&f| f == 1))
@@ -276,16 +284,30 @@ fn pixels(
         deflated: compression == 8,
         little: reader.little,
     };
-    let rows = one(278, Some(height))?.clamp(1, height);
+    let rows = match one(278, Some(height))? {
+        0 => return None,
+        // As many as there are.
+        u32::MAX => height,
+        rows if rows > height => return None,
+        rows => rows,
+    };
     let (offsets, lengths) = (all(273)?, all(279)?);
     if offsets.len() != height.div_ceil(rows) as usize || lengths.len() != offsets.len() {
         return None;
+    }
+    if !offsets.windows(2).all(|w| w[0] < w[1]) {
+        findings.add(LeakKind::Malformed, "strips out of order", 0..0);
     }
     let mut hidden = 0;
     for (i, (&offset, &length)) in offsets.iter().zip(&lengths).enumerate() {
         let range = offset as usize..(offset as usize).checked_add(length as usize)?;
         let data = reader.bytes.get(range.clone())?;
         parts.push(range.clone());
+        // Strips that share data could make the reader follow it again and again.
+        if !reader.within(data.len()) {
+            return None;
+        }
+        findings.worked(data.len() as u64);
         let here = rows.min(height - i as u32 * rows) as usize;
         let expected = layout.row.checked_mul(here)?;
         hidden += strip(data, expected, layout, range, findings);
@@ -319,26 +341,33 @@ fn strip(
         findings.add(LeakKind::Malformed, "a strip cut short", range);
         return 0;
     }
-    let mut plain = vec![0; expected];
-    let flags = flag::TINFL_FLAG_PARSE_ZLIB_HEADER
-        | flag::TINFL_FLAG_COMPUTE_ADLER32
-        | flag::TINFL_FLAG_USING_NON_WRAPPING_OUTPUT_BUF;
-    let (status, consumed, written) =
-        decompress(&mut DecompressorOxide::new(), data, &mut plain, 0, flags);
-    match status {
-        TINFLStatus::Done if written == expected => {
-            if consumed < data.len() {
-                findings.add(
-                    LeakKind::Slack,
-                    "bytes behind a strip's data",
-                    range.start + consumed..range.end,
-                );
-            }
+    let mut plain = Vec::with_capacity(if layout.alpha { expected } else { 0 });
+    let followed = deflate::zlib(data, expected as u64, &mut |bytes| {
+        if layout.alpha {
+            plain.extend_from_slice(bytes);
         }
-        TINFLStatus::HasMoreOutput => {
+    });
+    match followed {
+        Err(what) => findings.add(LeakKind::Malformed, what, range),
+        Ok(found) if found.written > expected as u64 => {
             findings.add(LeakKind::Slack, "more data than pixels", range);
         }
-        _ => findings.add(LeakKind::Malformed, "a strip that can't be inflated", range),
+        Ok(found) if found.written < expected as u64 => {
+            findings.add(LeakKind::Malformed, "a strip cut short", range);
+        }
+        Ok(found) => {
+            findings.worked(found.written);
+            if found.consumed < data.len() {
+                let what = "bytes behind a strip's data";
+                findings.add(
+                    LeakKind::Slack,
+                    what,
+                    range.start + found.consumed..range.end,
+                );
+            } else if let Some(odd) = found.odd {
+                findings.add(LeakKind::Slack, odd, range);
+            }
+        }
     }
     if layout.alpha {
         hidden(&mut plain, layout)

@@ -1,8 +1,9 @@
 //! WebP: one picture, `VP8 ` or `VP8L`, with `ALPH` and a `VP8X` that says no more where there is
 //! transparency; or several of them in `ANMF`, which say where and how long, and an `ANIM`. The picture is decoded, by another program than the one that wrote it.
 //!
-//! What lies behind the last pixel's bits shows in lossy pictures by following them ([`vp8`]), in
-//! the others by taking bytes away: a picture that decodes without its last byte did not need it.
+//! What lies behind the last pixel's bits, and what decoders skip, shows by following all codes
+//! ([`vp8`], [`vp8l`]). Of lossy pictures that does not tell what lies beyond their edge, up to
+//! whole blocks.
 
 use std::{
     io::Cursor,
@@ -15,12 +16,19 @@ use image_webp::WebPDecoder;
 use super::{
     Findings, LeakKind, Moving,
     vp8::{self, Oddity},
+    vp8l,
 };
 
 /// `RIFF`, size, `WEBP`.
 const HEAD: usize = 12;
 /// The flag of `VP8X` that says there is transparency.
 const ALPHA: u8 = 0x10;
+/// Most that the pixels of a block that can't be seen may differ.
+const FLAT: u8 = 24;
+/// Pixels that any picture may have, and how many more a byte of it may make.
+const PLAUSIBLE: (u64, u64) = (1 << 24, 1 << 12);
+/// Pixels that all pictures of a file may have together.
+const MOST_PIXELS: u64 = 1 << 28;
 /// The flag of `VP8X` that says there are several pictures.
 const ANIMATION: u8 = 2;
 
@@ -95,6 +103,9 @@ fn animation(
         findings.add(LeakKind::SecondPicture, "a picture that is not shown", 0..0);
     }
     let size = (three(header, 4) + 1, three(header, 7) + 1);
+    if chunks.frames.is_empty() {
+        findings.add(LeakKind::Malformed, "no picture", control.clone());
+    }
     let mut delays = Vec::new();
     for frame in &chunks.frames {
         let Some(head) = bytes.get(frame.start..frame.start + 16) else {
@@ -142,27 +153,63 @@ fn picture(bytes: &[u8], chunks: &Chunks, findings: &mut Findings) -> Option<((u
     };
     let simple = if exact { b"VP8L" } else { b"VP8 " };
     let content = &bytes[picture.clone()];
-    let alone = [(simple, content)];
-    let Some((size, pixels)) = decoded(&riff(&alone)) else {
+    let declared = if exact {
+        vp8l::header(content).map(|h| h.0)
+    } else {
+        vp8::size(content)
+    };
+    // Limits before the work: a header must not make this reader decode, or allocate, for long.
+    let count = declared.map_or(0, |(w, h)| u64::from(w) * u64::from(h));
+    let held = count > 0 && count <= PLAUSIBLE.0.max(content.len() as u64 * PLAUSIBLE.1);
+    let all = findings.work.saturating_add(count);
+    if !held || all > MOST_PIXELS.max(bytes.len() as u64 * PLAUSIBLE.1) {
         findings.add(
             LeakKind::Malformed,
-            "a picture that can't be decoded",
+            "no pixels, or more pixels than its data can hold",
             picture,
         );
         return None;
+    }
+    findings.worked(count);
+    let followed = exact.then(|| vp8l::picture(content));
+    let alone = [(simple, content)];
+    let decode = |chunks: &[(&[u8; 4], &[u8])]| decoded(&riff(chunks));
+    // Pixels are needed only where colours may hide under transparency.
+    let alpha = match &followed {
+        Some(Ok(found)) => found.alpha,
+        _ => false,
     };
-    if exact {
-        let hidden = pixels
-            .chunks_exact(4)
-            .filter(|p| p[3] == 0 && p[..3] != [0; 3]);
-        findings.hidden(hidden.count() as u64);
-        let spare = unneeded(content, |part| {
-            decoded(&riff(&[(b"VP8L", part)])).is_some_and(|d| d.1 == pixels)
-        });
+    if let Some(Err(what)) = followed {
+        findings.add(LeakKind::Malformed, what, picture);
+        return None;
+    }
+    if let Some(Ok(found)) = followed {
+        let spare = content.len() - found.consumed;
         slack(spare, &picture, "bytes behind the picture's data", findings);
+        if let Some(odd) = found.odd {
+            findings.add(LeakKind::Unused, odd, picture.clone());
+        }
     } else {
         parts(content, &picture, findings);
     }
+    if alpha || !exact && chunks.alpha.is_none() {
+        let Some((size, pixels)) = decode(&alone) else {
+            findings.add(
+                LeakKind::Malformed,
+                "a picture that can't be decoded",
+                picture,
+            );
+            return None;
+        };
+        if alpha {
+            let hidden = pixels
+                .chunks_exact(4)
+                .filter(|p| p[3] == 0 && p[..3] != [0; 3]);
+            findings.hidden(hidden.count() as u64);
+        }
+        return Some((size, exact));
+    }
+    let size = declared?;
     if let (Some(alpha), false) = (&chunks.alpha, exact) {
         transparency(bytes, alpha, &picture, size, findings);
     }
@@ -173,24 +220,6 @@ fn slack(spare: usize, place: &Range<usize>, what: &str, findings: &mut Findings
     if spare > 0 {
         findings.add(LeakKind::Slack, what, place.end - spare..place.end);
     }
-}
-
-/// How many bytes at the end are not needed.
-fn unneeded(content: &[u8], decodes: impl Fn(&[u8]) -> bool) -> usize {
-    let without = |n: usize| content.len() > n && decodes(&content[..content.len() - n]);
-    if !without(1) {
-        return 0;
-    }
-    let (mut good, mut bad) = (1, content.len());
-    while bad - good > 1 {
-        let middle = good + (bad - good) / 2;
-        if without(middle) {
-            good = middle;
-        } else {
-            bad = middle;
-        }
-    }
-    good
 }
 
 /// A file of these chunks.
@@ -253,7 +282,8 @@ fn walk(bytes: &[u8], mut at: usize, findings: &mut Findings) -> Chunks {
         match kind {
             b"VP8X" if first => chunks.extended = Some(body),
             b"ANIM"
-                if chunks.control.is_none()
+                if chunks.extended.is_some()
+                    && chunks.control.is_none()
                     && chunks.alpha.is_none()
                     && chunks.picture.is_none()
                     && body.len() == 6 =>
@@ -328,6 +358,7 @@ fn parts(content: &[u8], place: &Range<usize>, findings: &mut Findings) {
                 "bytes behind the picture's data",
                 place.start + r.start..place.start + r.end,
             ),
+            Oddity::Unused(what) => findings.add(LeakKind::Unused, what, place.clone()),
             Oddity::Broken(what) => findings.add(LeakKind::Malformed, what, place.clone()),
         }
     }
@@ -360,14 +391,65 @@ fn transparency(
         );
         return;
     };
-    // Reserved bits, and a note on how it was prepared, which may stay.
-    if content.first().is_some_and(|b| b >> 6 != 0) {
+    // Reserved bits, a note on how it was prepared, a filter, and whether it is coded.
+    let head = content.first().copied().unwrap_or(0);
+    if head >> 6 != 0 || head >> 4 & 3 > 1 || head & 3 > 1 {
         findings.add(
             LeakKind::Unknown,
             "unused flags of transparency",
             alpha.start..alpha.start + 1,
         );
     }
-    let spare = unneeded(content, |part| whole(part).is_some_and(|d| d.1 == pixels));
+    let rest = &content[1.min(content.len())..];
+    let spare = if head & 3 == 0 {
+        rest.len().saturating_sub((width * height) as usize)
+    } else {
+        match vp8l::transparency(rest, (width, height)) {
+            Ok(found) => {
+                if let Some(odd) = found.odd {
+                    findings.add(LeakKind::Unused, odd, alpha.clone());
+                }
+                rest.len() - found.consumed
+            }
+            Err(what) => {
+                findings.add(LeakKind::Malformed, what, alpha.clone());
+                0
+            }
+        }
+    };
     slack(spare, alpha, "bytes behind the transparency", findings);
+    findings.hidden(uneven(&pixels, width as usize));
+}
+
+/// How many blocks of 16 × 16 pixels that can't be seen, and have no neighbour that can be, hold
+/// more than one colour. A coder with loss can't keep colours at 0; encoders make such blocks flat.
+fn uneven(pixels: &[u8], width: usize) -> u64 {
+    const SIDE: usize = 16;
+    let height = pixels.len() / 4 / width.max(1);
+    let (across, down) = (width.div_ceil(SIDE), height.div_ceil(SIDE));
+    // Of each block: whether it is clear, and the darkest and brightest value of each channel.
+    let mut blocks = vec![(true, [255u8; 3], [0u8; 3]); across * down];
+    for (y, row) in pixels.chunks_exact(4 * width.max(1)).enumerate() {
+        for (x, pixel) in row.chunks_exact(4).enumerate() {
+            let (clear, least, most) = &mut blocks[y / SIDE * across + x / SIDE];
+            *clear &= pixel[3] == 0;
+            for channel in 0..3 {
+                least[channel] = least[channel].min(pixel[channel]);
+                most[channel] = most[channel].max(pixel[channel]);
+            }
+        }
+    }
+    let near = |n: usize, end: usize| n.saturating_sub(1)..(n + 2).min(end);
+    let alone = |x: usize, y: usize| {
+        near(y, down).all(|y| near(x, across).all(|x| blocks[y * across + x].0))
+    };
+    let mut count = 0;
+    for y in 0..down {
+        for x in 0..across {
+            let (_, least, most) = blocks[y * across + x];
+            let range = (0..3).map(|c| most[c].saturating_sub(least[c])).max();
+            count += u64::from(alone(x, y) && range > Some(FLAT));
+        }
+    }
+    count
 }

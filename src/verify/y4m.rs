@@ -45,6 +45,7 @@ pub(super) fn inspect(file: &mut dyn BufRead, length: u64, findings: &mut Findin
     const HEAD: &[u8] = b"FRAME\n";
     let mut head = [0; HEAD.len()];
     while at < length {
+        findings.worked(picture);
         let whole = HEAD.len() as u64 + picture;
         let begins = file.read_exact(&mut head).is_ok() && head == HEAD;
         let mut samples = Samples {
@@ -105,25 +106,40 @@ fn said(line: &str, findings: &mut Findings) -> Option<Said> {
         rate: (0.0, 1.0),
         colour: (2, 2, 1),
     };
+    // Digits without a sign or leading zeros.
+    let number = |text: &str| {
+        let plain =
+            text.bytes().all(|b| b.is_ascii_digit()) && (text == "0" || !text.starts_with('0'));
+        plain.then(|| text.parse::<u32>().ok()).flatten()
+    };
+    // In lowest terms.
     let ratio = |text: &str| {
         let (a, b) = text.split_once(':')?;
-        Some((a.parse::<u32>().ok()?, b.parse::<u32>().ok()?))
+        let (a, b) = (number(a)?, number(b)?);
+        let (mut x, mut y) = (a, b);
+        while y > 0 {
+            (x, y) = (y, x % y);
+        }
+        (x <= 1).then_some((a, b))
     };
+    // Each parameter once, in the order in which all writers have them.
+    let mut order = "WHFIACX".chars();
     for word in line.strip_prefix("YUV4MPEG2 ")?.split(' ') {
+        let place = order.any(|c| word.starts_with(c));
         let right = match (word.get(..1)?, word.get(1..)?) {
-            ("W", rest) => rest.parse().is_ok_and(|v: u32| {
+            ("W", rest) => number(rest).is_some_and(|v| {
                 said.size.0 = v.into();
-                v > 0
+                (1..1 << 16).contains(&v)
             }),
-            ("H", rest) => rest.parse().is_ok_and(|v: u32| {
+            ("H", rest) => number(rest).is_some_and(|v| {
                 said.size.1 = v.into();
-                v > 0
+                (1..1 << 16).contains(&v)
             }),
             ("F", rest) => ratio(rest).is_some_and(|(a, b)| {
                 said.rate = (a.into(), b.into());
                 a > 0 && b > 0
             }),
-            ("A", rest) => ratio(rest).is_some(),
+            ("A", rest) => ratio(rest).is_some_and(|(a, b)| a < 1 << 16 && b < 1 << 16),
             ("I", rest) => matches!(rest, "p" | "t" | "b"),
             ("X", rest) => matches!(rest, "COLORRANGE=FULL" | "COLORRANGE=LIMITED"),
             ("C", rest) => {
@@ -143,7 +159,7 @@ fn said(line: &str, findings: &mut Findings) -> Option<Said> {
             }
             _ => false,
         };
-        if !right {
+        if !right || !place {
             findings.add(
                 LeakKind::Comment,
                 "a parameter that is not on the list",
@@ -151,5 +167,7 @@ fn said(line: &str, findings: &mut Findings) -> Option<Said> {
             );
         }
     }
-    (said.size.0 > 0 && said.size.1 > 0 && said.rate.0 > 0.0).then_some(said)
+    let sides = 1..1 << 16;
+    (sides.contains(&said.size.0) && sides.contains(&said.size.1) && said.rate.0 > 0.0)
+        .then_some(said)
 }

@@ -14,6 +14,7 @@ pub(super) struct Rows<'a> {
     pub(super) surplus: usize,
     bad_filter: bool,
     hidden: u64,
+    padding: bool,
     used: Box<[bool; 256]>,
 }
 
@@ -34,6 +35,7 @@ impl<'a> Rows<'a> {
             surplus: 0,
             bad_filter: false,
             hidden: 0,
+            padding: false,
             used: Box::new([false; 256]),
         }
     }
@@ -66,11 +68,16 @@ impl<'a> Rows<'a> {
     fn look(&mut self) {
         self.bad_filter |= self.row[0] > 4;
         let alpha = matches!(self.header.colour, 4 | 6);
-        if !alpha && self.header.colour != 3 {
+        // Bits behind the last pixel.
+        let spare = 8 * self.header.row_bytes() - self.header.row_bits();
+        if !alpha && self.header.colour != 3 && spare == 0 {
             return;
         }
         unfilter(&mut self.row, &self.above, self.header.step());
         let pixels = &self.row[1..];
+        self.padding |= pixels
+            .last()
+            .is_some_and(|b| b & ((1 << spare) - 1) as u8 != 0);
         if alpha {
             let sample = usize::from(self.header.depth / 8);
             let whole = sample * self.header.channels();
@@ -80,7 +87,7 @@ impl<'a> Rows<'a> {
                     p[whole - sample..].iter().all(|&b| b == 0) && p.iter().any(|&b| b != 0)
                 })
                 .count() as u64;
-        } else {
+        } else if self.header.colour == 3 {
             let depth = usize::from(self.header.depth);
             for x in 0..self.header.width as usize {
                 let bit = x * depth;
@@ -94,6 +101,9 @@ impl<'a> Rows<'a> {
     pub(super) fn finish(self, findings: &mut Findings) {
         if self.done < self.header.height || self.filled > 0 {
             findings.add(LeakKind::Malformed, "fewer rows than the header says", 0..0);
+        }
+        if self.padding {
+            findings.add(LeakKind::Slack, "bits behind a row", 0..0);
         }
         if self.bad_filter {
             findings.add(LeakKind::Malformed, "a filter that does not exist", 0..0);
@@ -129,6 +139,32 @@ impl<'a> Rows<'a> {
                 .filter(|(alpha, colour)| **alpha == 0 && **colour != [0, 0, 0])
                 .count() as u64,
         );
+        let mut shown: Vec<[u8; 4]> = (0..entries.min(256))
+            .filter(|&i| self.used[i])
+            .map(|i| {
+                let colour = self
+                    .palette
+                    .and_then(|p| p.get(3 * i..3 * i + 3))
+                    .unwrap_or(&[0; 3]);
+                let alpha = self
+                    .transparency
+                    .and_then(|t| t.get(i))
+                    .copied()
+                    .unwrap_or(255);
+                [colour[0], colour[1], colour[2], alpha]
+            })
+            .collect();
+        let used = shown.len();
+        shown.sort_unstable();
+        shown.dedup();
+        if shown.len() < used {
+            let what = "palette entries that look the same";
+            findings.add(LeakKind::HiddenPixels, what, 0..0);
+        }
+        if self.used[entries.min(256)..].contains(&true) {
+            let what = "pixels without a palette entry";
+            findings.add(LeakKind::HiddenPixels, what, 0..0);
+        }
         let spare = (0..entries.min(256)).filter(|&i| !self.used[i]).count();
         if spare > 0 || entries > 256 {
             findings.add(

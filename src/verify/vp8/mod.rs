@@ -10,12 +10,14 @@
 
 mod tables;
 
-use std::ops::Range;
+use std::{cell::RefCell, ops::Range};
 
 use tables::{CHANGES, MODES, TOKENS};
 
 /// Frame tag, start code and sides.
 const HEADER: usize = 10;
+/// Probabilities that are changed and not used: encoders guess some from a part of the picture.
+const MOST_UNUSED: usize = 32;
 /// The mode that blocks outside the picture count as having.
 const DC: u8 = 0;
 
@@ -24,6 +26,8 @@ const DC: u8 = 0;
 pub(super) enum Oddity {
     /// Bytes behind what was coded.
     Spare(Range<usize>),
+    /// It says what nothing needs.
+    Unused(&'static str),
     /// It can't be followed, or is no plain key frame.
     Broken(&'static str),
 }
@@ -39,6 +43,8 @@ struct Coder<'a> {
     /// Bits shifted in all.
     total: u64,
     over: bool,
+    /// There were numbers that say nothing.
+    spare: bool,
 }
 
 impl<'a> Coder<'a> {
@@ -51,6 +57,7 @@ impl<'a> Coder<'a> {
             shifted: 0,
             total: 0,
             over: false,
+            spare: false,
         };
         coder.value = coder.byte() << 8 | coder.byte();
         coder
@@ -99,10 +106,10 @@ impl<'a> Coder<'a> {
         (0..bits).fold(0, |n, _| n << 1 | u32::from(self.flag()))
     }
 
-    /// A number that may be left out.
+    /// A number with a sign that may be left out, and is where it is 0.
     fn optional(&mut self, bits: u32) {
         if self.flag() {
-            self.number(bits);
+            self.spare |= self.number(bits) >> 1 == 0;
         }
     }
 
@@ -144,6 +151,8 @@ struct Frame {
     segments: Option<[u8; 3]>,
     skip: Option<u8>,
     tokens: Box<[[u8; 11]; 96]>,
+    /// Which of them are not the usual ones, and were not used yet.
+    changed: RefCell<Box<[[bool; 11]; 96]>>,
 }
 
 /// One macroblock: whether its blocks have modes of their own, and whether it has no tokens.
@@ -151,6 +160,13 @@ struct Frame {
 struct Macroblock {
     own_modes: bool,
     skipped: bool,
+}
+
+/// Width and height by the header.
+pub(super) fn size(content: &[u8]) -> Option<(u32, u32)> {
+    let header = content.get(6..HEADER)?;
+    let side = |i: usize| u32::from(u16::from_le_bytes([header[i], header[i + 1]]) & 0x3FFF);
+    Some((side(0), side(2)))
 }
 
 /// Follows a chunk's content and names what is odd in it.
@@ -161,7 +177,7 @@ pub(super) fn follow(content: &[u8]) -> Vec<Oddity> {
 fn walk(content: &[u8]) -> Result<Vec<Oddity>, &'static str> {
     let header = content.get(..HEADER).ok_or("no frame")?;
     let tag = u32::from_le_bytes([header[0], header[1], header[2], 0]);
-    if tag & 0x11 != 0x10 || header[3..6] != [0x9D, 0x01, 0x2A] {
+    if tag & 0x11 != 0x10 || tag >> 1 & 7 > 3 || header[3..6] != [0x9D, 0x01, 0x2A] {
         return Err("a frame that is hidden or no key frame");
     }
     let side = |i: usize| usize::from(u16::from_le_bytes([header[i], header[i + 1]]));
@@ -174,6 +190,9 @@ fn walk(content: &[u8]) -> Result<Vec<Oddity>, &'static str> {
     (frame.across, frame.down) = (side(6).div_ceil(16), side(8).div_ceil(16));
     let blocks = macroblocks(&mut coder, &frame)?;
     let mut odd = Vec::new();
+    if coder.spare {
+        odd.push(Oddity::Unused("numbers that say nothing"));
+    }
     ended(coder, modes.clone(), &mut odd)?;
     // Three bytes of length for each part but the last.
     let mut start = modes.end + 3 * (parts - 1);
@@ -192,6 +211,19 @@ fn walk(content: &[u8]) -> Result<Vec<Oddity>, &'static str> {
         start = range.end;
     }
     tokens(&mut coders, &frame, &blocks)?;
+    let unused = frame
+        .changed
+        .borrow()
+        .as_flattened()
+        .iter()
+        .filter(|c| **c)
+        .count();
+    if unused > MOST_UNUSED {
+        odd.push(Oddity::Unused("probabilities that no block uses"));
+    }
+    if coders.iter().any(|(coder, _)| coder.spare) {
+        odd.push(Oddity::Unused("zeros at the end of a block"));
+    }
     for (coder, range) in coders {
         ended(coder, range, &mut odd)?;
     }
@@ -213,7 +245,8 @@ fn ended(coder: Coder<'_>, range: Range<usize>, odd: &mut Vec<Oddity>) -> Result
 
 /// Reads the header; the second is in how many parts the tokens lie.
 fn frame(coder: &mut Coder<'_>) -> (Frame, usize) {
-    coder.number(2);
+    // No other space of colours, no reckless sums.
+    coder.spare |= coder.number(2) != 0;
     let mut segments = None;
     if coder.flag() {
         let map = coder.flag();
@@ -235,17 +268,25 @@ fn frame(coder: &mut Coder<'_>) -> (Frame, usize) {
     // Loop filter: kind, level, sharpness, then its changes by mode.
     coder.number(10);
     if coder.flag() && coder.flag() {
-        (0..8).for_each(|_| coder.optional(7));
+        // Of all frames that others may be made from, and all modes, a key frame has one each.
+        for i in 0..8 {
+            let before = coder.total;
+            coder.optional(7);
+            // One bit says that there is none.
+            coder.spare |= coder.total > before + 2 && !matches!(i, 0 | 4);
+        }
     }
     let parts = 1 << coder.number(2);
     coder.number(7);
     (0..5).for_each(|_| coder.optional(5));
     coder.flag();
     let mut tokens = Box::new(TOKENS);
-    for (row, changes) in tokens.iter_mut().zip(&CHANGES) {
-        for (token, &change) in row.iter_mut().zip(changes) {
+    let mut changed = Box::new([[false; 11]; 96]);
+    for (i, (row, changes)) in tokens.iter_mut().zip(&CHANGES).enumerate() {
+        for (j, (token, &change)) in row.iter_mut().zip(changes).enumerate() {
             if coder.bit(change) {
                 *token = coder.number(8) as u8;
+                changed[i][j] = true;
             }
         }
     }
@@ -256,6 +297,7 @@ fn frame(coder: &mut Coder<'_>) -> (Frame, usize) {
         segments,
         skip,
         tokens,
+        changed: RefCell::new(changed),
     };
     (frame, parts)
 }
@@ -368,8 +410,12 @@ fn macroblock(
 /// Follows one block's tokens; 1 if it has any.
 fn block(coder: &mut Coder<'_>, frame: &Frame, kind: usize, first: usize, context: u8) -> u8 {
     const BANDS: [usize; 16] = [0, 1, 2, 3, 6, 4, 5, 6, 6, 6, 6, 6, 6, 6, 6, 7];
-    let row =
-        |i: usize, context: u8| &frame.tokens[(8 * kind + BANDS[i]) * 3 + usize::from(context)];
+    let row = |i: usize, context: u8| {
+        let row = (8 * kind + BANDS[i]) * 3 + usize::from(context);
+        // Which of a row were used is known only roughly: that the row was.
+        frame.changed.borrow_mut()[row] = [false; 11];
+        &frame.tokens[row]
+    };
     let mut p = row(first, context);
     let mut i = first;
     if !coder.bit(p[0]) {
@@ -380,6 +426,7 @@ fn block(coder: &mut Coder<'_>, frame: &Frame, kind: usize, first: usize, contex
         while !coder.bit(p[1]) {
             i += 1;
             if i == 16 {
+                coder.spare = true;
                 return 1;
             }
             p = row(i, 0);
