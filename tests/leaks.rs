@@ -154,7 +154,7 @@ fn every_leak_put_into_a_clean_mp4_is_flagged() {
     );
     flagged(
         &with_box(&mp4, &[], b"mdat", b"CANARY"),
-        &[LeakKind::Between],
+        &[LeakKind::Unknown],
         "data that nothing uses",
     );
     // Times of making and changing, in seconds since 1904.
@@ -256,15 +256,22 @@ fn find_element(webm: &[u8], path: &[u32]) -> (usize, usize, usize) {
     found
 }
 
-/// An element with a length of eight bytes.
+/// An element with the shortest length that holds its size.
 fn element(id: u32, body: &[u8]) -> Vec<u8> {
+    let size = body.len() as u64;
+    let bytes = (1..=8).find(|n| size < (1 << (7 * n)) - 1).unwrap();
+    element_of_length(id, body, bytes)
+}
+
+/// An element whose length takes this many bytes.
+fn element_of_length(id: u32, body: &[u8], bytes: usize) -> Vec<u8> {
     let id: Vec<u8> = id
         .to_be_bytes()
         .into_iter()
         .skip_while(|b| *b == 0)
         .collect();
-    let length = (body.len() as u64 | 1 << 56).to_be_bytes();
-    [&id[..], &length, body].concat()
+    let length = (body.len() as u64 | 1 << (7 * bytes)).to_be_bytes();
+    [&id[..], &length[8 - bytes..], body].concat()
 }
 
 /// `webm` with `planted` at the end of the element that `path` names, whose holders grow.
@@ -280,7 +287,14 @@ fn with_element(webm: &[u8], path: &[u32], planted: &[u8]) -> Vec<u8> {
             let child = find_element(webm, &path[..depth + 1]);
             [&webm[body..child.0], &inner, &webm[child.2..end]].concat()
         };
-        inner = element(path[depth - 1], &grown);
+        // Muxers leave room for the length of what they write before they know it.
+        let id = path[depth - 1];
+        let roomy = webm[body - 8] == 1;
+        inner = if roomy {
+            element_of_length(id, &grown, 8)
+        } else {
+            element(id, &grown)
+        };
         if depth == 1 {
             bytes = [&webm[..start], &inner, &webm[end..]].concat();
         }
@@ -299,9 +313,19 @@ fn every_leak_put_into_a_clean_webm_is_flagged() {
     const ENTRY: u32 = 0xAE;
     const CLUSTER: u32 = 0x1F43_B675;
     let Some(webm) = clean("webm") else { return };
-    // Growing alone is no leak: an empty room is added.
-    let grown = with_element(&webm, &[SEGMENT, INFO], &element(0xEC, &[0; 4]));
+    // Growing alone is no leak: an empty room is added behind everything that has a place in an index.
+    let grown = with_element(&webm, &[SEGMENT], &element(0xEC, &[0; 4]));
     assert_eq!(inspect(&grown).leaks, [], "empty room");
+    // Elsewhere growing moves what the indexes point to, which is flagged for itself.
+    let moved = [
+        "places of parts that are not there",
+        "an index of frames that are not there",
+    ];
+    let leaks = |bytes: &[u8]| {
+        let mut leaks = inspect(bytes).leaks;
+        leaks.retain(|l| !moved.contains(&l.detail.as_str()));
+        leaks
+    };
     let simple = |name: &[u8], value: &[u8]| {
         let tag = element(
             0x67C8,
@@ -355,7 +379,7 @@ fn every_leak_put_into_a_clean_webm_is_flagged() {
             &[SEGMENT, CLUSTER],
         ] {
             let bytes = with_element(&webm, path, planted);
-            assert_ne!(inspect(&bytes).leaks, [], "{what} in {path:x?}");
+            assert_ne!(leaks(&bytes), [], "{what} in {path:x?}");
         }
     }
     // A third track, of subtitles or of a second picture.
@@ -367,7 +391,7 @@ fn every_leak_put_into_a_clean_webm_is_flagged() {
         ]
         .concat();
         let bytes = with_element(&webm, &[SEGMENT, TRACKS], &element(ENTRY, &track));
-        assert_ne!(inspect(&bytes).leaks, [], "a track of kind {kind:x}");
+        assert_ne!(leaks(&bytes), [], "a track of kind {kind:x}");
     }
     assert_ne!(
         inspect(&[&webm[..], b"CANARY"].concat()).leaks,

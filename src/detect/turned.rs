@@ -40,14 +40,15 @@ const CONTEXT: f32 = 3.0;
 const COLUMNS: u32 = 4;
 /// A box is explained by a clear face that covers more than this share of it.
 const EXPLAINED: f32 = 0.3;
-/// From this many turned faces on, or as many as there are clear upright ones, the whole image is searched turned; for fewer
-/// only what surrounds them, ...
-const MANY: usize = 4;
+/// From this many turned faces on the whole image is searched turned; for fewer only what surrounds them, ...
+const MANY: usize = 3;
 /// ... this many times their size.
-const AROUND: f32 = 5.0;
+const AROUND: f32 = 4.0;
 /// Least score of a doubtful box in its turn, and how much surer than upright it must be there.
-const SEEN_APART: f32 = 0.5;
-const SURER: f32 = 0.1;
+const SEEN_APART: f32 = 0.55;
+const SURER: f32 = 0.15;
+/// Beside clear upright faces a turned box must be this many times as sure as an upright one: few people lie among people who stand.
+const APART: f32 = 3.0;
 
 /// How a picture must be turned for people in it to stand upright.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -130,8 +131,11 @@ impl Detector {
             return Ok(Vec::new());
         };
         let clear = clear(upright, options);
-        // Upright people outnumber a few who lie: elsewhere, what resembles a face when turned is not one.
-        let mut boxes = if turned.len() >= MANY.min(clear.len()) {
+        let options = &Options {
+            rule: options.rule.times(APART),
+            ..*options
+        };
+        let mut boxes = if turned.len() >= MANY {
             self.boxes_turned(views, turn, options)?
         } else {
             let mut boxes = Vec::new();

@@ -114,9 +114,14 @@ fn reduced(rgba: &[u8], transparent: bool, room: usize) -> (Vec<u8>, Vec<u8>) {
     let first = usize::from(transparent);
     let mut palette = vec![0; first * 3];
     let mut place = [0u8; 256];
+    let mut places: HashMap<&[u8], u8> = HashMap::new();
     for index in (0..256).filter(|&i| used[i]) {
-        place[index] = (palette.len() / 3) as u8;
-        palette.extend(&map[index * 3..index * 3 + 3]);
+        // Of two equal colours one is enough; which of them a pixel had could say something.
+        let colour = &map[index * 3..index * 3 + 3];
+        place[index] = *places.entry(colour).or_insert_with(|| {
+            palette.extend(colour);
+            (palette.len() / 3 - 1) as u8
+        });
     }
     for (index, p) in indices.iter_mut().zip(rgba.chunks_exact(4)) {
         *index = if p[3] == 0 {
