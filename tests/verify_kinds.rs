@@ -1,6 +1,11 @@
 //! The verifier against bytes that decoders skip: one function for each kind of hiding place, in
 //! files made here, which are clean before.
-#![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::single_range_in_vec_init,
+    missing_docs
+)]
 
 use std::{collections::BTreeMap, io::Write};
 

@@ -69,7 +69,7 @@ fn follow(
         odd: None,
     };
     walk.main(width as usize, height as usize, used)?;
-    while walk.bits.at % 8 != 0 {
+    while !walk.bits.at.is_multiple_of(8) {
         if walk.bits.take(1)? != 0 {
             walk.note(true, "bits behind the picture's data");
         }
@@ -244,9 +244,9 @@ impl Walk<'_> {
                     let part = self.image(count, 1, None)?;
                     self.channels(&part, used);
                     let packed = match count {
-                        ..=2 => 3,
-                        ..=4 => 2,
-                        ..=16 => 1,
+                        0..=2 => 3,
+                        3..=4 => 2,
+                        5..=16 => 1,
                         _ => 0,
                     };
                     palette = Some((part, packed, width));
@@ -314,7 +314,7 @@ impl Walk<'_> {
         // Each is coded as a difference to the one before it.
         for i in 1..count {
             let (a, b) = (colours[i - 1], colours[i]);
-            let sum = |shift: u32| ((a >> shift & 0xFF) + (b >> shift & 0xFF) & 0xFF) << shift;
+            let sum = |shift: u32| (((a >> shift & 0xFF) + (b >> shift & 0xFF)) & 0xFF) << shift;
             colours[i] = sum(0) | sum(8) | sum(16) | sum(24);
         }
         let count = colours.len();
