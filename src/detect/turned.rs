@@ -41,14 +41,14 @@ const COLUMNS: u32 = 4;
 /// A box is explained by a clear face that covers more than this share of it.
 const EXPLAINED: f32 = 0.3;
 /// From this many turned faces on the whole image is searched turned; for fewer only what surrounds them, ...
-const MANY: usize = 3;
+const MANY: usize = 2;
 /// ... this many times their size.
-const AROUND: f32 = 4.0;
+const AROUND: f32 = 5.0;
 /// Least score of a doubtful box in its turn, and how much surer than upright it must be there.
 const SEEN_APART: f32 = 0.55;
 const SURER: f32 = 0.15;
 /// Beside clear upright faces a turned box must be this many times as sure as an upright one: few people lie among people who stand.
-const APART: f32 = 3.0;
+const APART: f32 = 2.0;
 
 /// How a picture must be turned for people in it to stand upright.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
