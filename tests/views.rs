@@ -184,8 +184,8 @@ fn windows(image: impl Into<DynamicImage>) -> usize {
         .unwrap()
         .faces(&frame, &options)
         .unwrap();
-    let count = *count.lock().unwrap();
-    count
+    let seen = count.lock().unwrap();
+    *seen
 }
 
 #[test]
