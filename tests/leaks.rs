@@ -326,6 +326,20 @@ fn every_leak_put_into_a_clean_webm_is_flagged() {
         leaks.retain(|l| !moved.contains(&l.detail.as_str()));
         leaks
     };
+    // Newer muxers end the text of a duration with one zero byte instead of two.
+    let text = [SEGMENT, 0x1254_C367, 0x7373, 0x67C8, 0x4487];
+    let (_, body, end) = find_element(&webm, &text);
+    let mut shorter = webm.clone();
+    if end - body == 20 {
+        for depth in 1..=text.len() {
+            let (_, body, _) = find_element(&webm, &text[..depth]);
+            let last = (0..body).rev().find(|&i| shorter[i] > 0).unwrap();
+            shorter[last] -= 1;
+            shorter[last + 1..body].fill(0xFF);
+        }
+        shorter.remove(end - 1);
+    }
+    assert_eq!(leaks(&shorter), [], "a duration that is one byte shorter");
     let simple = |name: &[u8], value: &[u8]| {
         let tag = element(
             0x67C8,

@@ -74,8 +74,13 @@ def workshop(a):
     for link, target in links.items():
         if not link.exists():
             link.symlink_to(target)
+    # Scripts name their own folder `scratch/x`.
+    for folder in ("scratch", "v"):
+        (work / folder).mkdir(exist_ok=True)
     for folder in "abcdt":
-        (work / "scratch" / folder / "v").mkdir(parents=True, exist_ok=True)
+        link = work / "scratch" / folder
+        if not link.exists():
+            link.symlink_to(work)
     return work
 
 
@@ -83,13 +88,8 @@ def script(work, path, arguments, clip):
     if clip and not (work / "h.mp4").exists():
         source = next((work.parent / "shared/data/videos").glob("short_hamilton*"))
         run(["ffmpeg", "-v", "error", "-y", "-i", source, "-t", "3", "-an", work / "h.mp4"])
-        (work / "scratch/a/h.mp4").symlink_to(work / "h.mp4")
     interpreter = sys.executable if path.suffix == ".py" else "bash"
-    where = work / "scratch/a" if path.suffix == ".sh" else work
-    for name in ("target", "samples"):
-        if not (where / name).exists():
-            (where / name).symlink_to(ROOT / name)
-    return run([interpreter, path, *arguments], cwd=where, env={**os.environ, "PYTHONWARNINGS": "ignore"})
+    return run([interpreter, path, *arguments], cwd=work, env={**os.environ, "PYTHONWARNINGS": "ignore"})
 
 
 def main():

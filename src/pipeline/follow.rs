@@ -168,7 +168,7 @@ impl Follow {
         let mut shift = (0.0, 0.0);
         if let (Some(motion), Some((was, last, from))) = (&mut motion, &self.before) {
             let moved = (motion.dx, motion.dy);
-            motion.cut |= track::apart(*was, time) || small.news(&[(last, moved)]).share > CUT;
+            motion.cut |= track::apart(*was, time) || small.share_not_in((last, moved)) > CUT;
             shift = (from.0 + moved.0, from.1 + moved.1);
         }
         let first = motion.is_none_or(|m| m.cut);

@@ -98,6 +98,20 @@ impl Small {
         (self.width / BLOCK, self.height / BLOCK)
     }
 
+    /// About the share of this frame, 0 to 1, that `other` does not show: from a quarter of the blocks.
+    #[must_use]
+    pub fn share_not_in(&self, other: Other<'_>) -> f32 {
+        let (columns, rows) = self.blocks();
+        let blocks = (0..rows).step_by(2);
+        let blocks = blocks.flat_map(|y| (0..columns).step_by(2).map(move |x| (x, y)));
+        let (mut all, mut strange) = (0, 0);
+        for block in blocks {
+            all += 1;
+            strange += usize::from(self.unexplained(block, &[other]) > SAME);
+        }
+        strange as f32 / all.max(1) as f32
+    }
+
     /// What of this frame none of `others` shows, in pixels of the frame; parts smaller than a small face don't count.
     #[must_use]
     pub fn news(&self, others: &[Other<'_>]) -> News {

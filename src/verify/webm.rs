@@ -673,15 +673,12 @@ impl Walk<'_> {
 }
 
 /// Whether a text is a length as muxers write it, in thousandths of a second: `00:00:02.021000000`
-/// and two zero bytes.
+/// and two zero bytes, one from ffmpeg 7 on.
 fn length(text: &[u8]) -> bool {
-    text.len() == 20
-        && text
-            .iter()
-            .zip(b"00:00:00.000000000\0\0")
-            .enumerate()
-            .all(|(i, (is, due))| {
-                let free = *due == b'0' && i < 12;
-                is == due || free && is.is_ascii_digit()
-            })
+    const LIKE: &[u8; 20] = b"00:00:00.000000000\0\0";
+    matches!(text.len(), 19 | 20)
+        && text.iter().zip(LIKE).enumerate().all(|(i, (is, due))| {
+            let free = *due == b'0' && i < 12;
+            is == due || free && is.is_ascii_digit()
+        })
 }
