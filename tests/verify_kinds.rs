@@ -101,21 +101,7 @@ fn bits_before_stored_blocks_and_blocks_without_data_of_a_png_are_found() {
 fn a_png_stream_with_another_length_code_or_bits_behind_its_end_is_found() {
     // 258 zeros and one: a literal, a length of 258, its distance of 1, the end.
     let plain = [0u8; 259];
-    let stream = |parts: &[(u32, u32)]| {
-        let (mut held, mut count, mut out) = (0u64, 0, Vec::new());
-        for &(value, bits) in parts {
-            held |= u64::from(value) << count;
-            count += bits;
-            while count >= 8 {
-                out.push(held as u8);
-                (held, count) = (held >> 8, count - 8);
-            }
-        }
-        if count > 0 {
-            out.push(held as u8);
-        }
-        png(GREY, (258, 1), &[], &[&zlib(&out, &plain)])
-    };
+    let stream = |parts: &[(u32, u32)]| png(GREY, (258, 1), &[], &[&zlib(&packed(parts), &plain)]);
     let code = |value: u32, bits: u32| (value.reverse_bits() >> (32 - bits), bits);
     let head = (0b011, 3);
     let short = [head, code(0x30, 8), code(0xC5, 8), code(0, 5), code(0, 7)];
@@ -212,8 +198,8 @@ fn gif(flags: u8, palette: &[u8], pictures: &[Vec<u8>]) -> Vec<u8> {
     [&head[..], &pictures.concat(), b"\x3B"].concat()
 }
 
-/// Codes of 3 bits and more, of 4 colours.
-fn codes(all: &[(u32, u32)]) -> Vec<u8> {
+/// Values of as many bits as stand beside them, the lowest bit first.
+fn packed(all: &[(u32, u32)]) -> Vec<u8> {
     let (mut held, mut count, mut out) = (0u64, 0, Vec::new());
     for &(code, bits) in all {
         held |= u64::from(code) << count;
@@ -246,7 +232,7 @@ const SIX: [(u32, u32); 7] = [(4, 3), (0, 3), (1, 3), (2, 3), (6, 4), (2, 4), (5
 
 #[test]
 fn fields_and_palettes_of_a_gif_are_as_they_must_be() {
-    let data = codes(&SIX);
+    let data = packed(&SIX);
     let picture = gif_picture([0; 4], [3, 2], 0, &[&data]);
     let made = |flags: u8| gif(flags, &FOUR, std::slice::from_ref(&picture));
     clean(&made(0x91), "a picture");
@@ -267,13 +253,13 @@ fn fields_and_palettes_of_a_gif_are_as_they_must_be() {
 
 #[test]
 fn pictures_of_a_gif_that_show_nothing_are_found() {
-    let data = codes(&SIX);
+    let data = packed(&SIX);
     let picture = gif_picture([0; 4], [3, 2], 0, &[&data]);
-    let nothing = codes(&[(4, 3), (5, 3)]);
+    let nothing = packed(&[(4, 3), (5, 3)]);
     let empty = gif_picture([1, 2, 0, 0], [0, 0], 0, &[&nothing]);
     hides(&gif(0x91, &FOUR, &[picture.clone(), empty]), "no pixels");
     let control = b"\x21\xF9\x04\x05\x61\x62\x03\0".to_vec();
-    let one = codes(&[(4, 3), (3, 3), (5, 3)]);
+    let one = packed(&[(4, 3), (3, 3), (5, 3)]);
     let clear = |place| gif_picture(place, [1, 1], 0, &[&one]);
     let made = |place| {
         gif(
@@ -289,7 +275,7 @@ fn pictures_of_a_gif_that_show_nothing_are_found() {
 #[test]
 fn codes_and_blocks_of_a_gif_are_those_of_an_encoder() {
     let made = |all: &[(u32, u32)]| {
-        let data = codes(all);
+        let data = packed(all);
         gif(0x91, &FOUR, &[gif_picture([0; 4], [3, 2], 0, &[&data])])
     };
     clean(&made(&SIX), "the longest strings");
@@ -324,7 +310,7 @@ fn codes_and_blocks_of_a_gif_are_those_of_an_encoder() {
         (5, 3),
     ];
     hides(&made(&at_will), "cleared at will");
-    let data = codes(&SIX);
+    let data = packed(&SIX);
     let split = gif_picture([0; 4], [3, 2], 0, &[&data[..1], &data[1..]]);
     hides(&gif(0x91, &FOUR, &[split]), "blocks of any length");
 }

@@ -23,7 +23,7 @@ fn nobody(dir: &Path, videos: &[(&str, usize)]) {
     fs::write(dir.join("nobody.jsonl"), lines).unwrap();
 }
 
-/// Writes a video of so many frames anew.
+/// Writes a video of this many frames anew.
 fn convert(
     dir: &Path,
     (input, frames): (&str, usize),

@@ -49,7 +49,7 @@ pub struct ClipOptions {
 /// What the search's pass is to give.
 #[derive(Debug, Clone, Copy)]
 pub struct FirstPass {
-    /// Faces are searched in copies of at most about so many pixels; `None`: only the times are wanted.
+    /// Faces are searched in copies of at most about this many pixels; `None`: only the times are wanted.
     pub pixels: Option<u32>,
     /// Sound will be asked of the covering pass.
     pub audio: bool,

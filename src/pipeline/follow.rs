@@ -36,7 +36,7 @@ const FAINT: f32 = 0.713;
 /// Frames that wait between two stages.
 pub(super) const WAITING: usize = 4;
 
-/// Of so many intervals between two searched frames one is cut short at random, so that nobody knows which frames are
+/// Of this many intervals between two searched frames one is cut short at random, so that nobody knows which frames are
 /// searched: 1 % more of them are.
 const EARLY: u32 = 40;
 /// A frame of which the searched ones beside it show this share not at all is searched all over; less, in windows.
@@ -237,7 +237,7 @@ fn green(frame: &Frame) -> GrayImage {
 
 /// Face height in pixels of the search's copy below which few are found: of 20 each at 10.4 pixels 17 were, at 8.3 pixels 8.
 const SMALLEST: f32 = 11.0;
-/// Faces of so many pixels are found in every photo; a video in which the least is little more needs no caution.
+/// Faces of this many pixels are found in every photo; a video in which the least is little more needs no caution.
 const PROMISED: f32 = 18.0;
 
 /// What a person should know of a search in copies: `scale` pixels of the frame to one of the copy.

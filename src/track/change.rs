@@ -5,7 +5,7 @@
 
 use crate::geometry::Rect;
 
-/// A copy has about so many cells.
+/// A copy has about this many cells.
 const CELLS: f32 = 62_500.0;
 /// Cells along a side of a block: 16 pixels of a frame of a million.
 const BLOCK: usize = 4;

@@ -415,7 +415,7 @@ const GENERAL: u64 = 0x38B6_4C3A_235A_5DB8;
 mod tests {
     use super::*;
 
-    /// A stream of these bits, the lowest first, of each pair so many.
+    /// A stream of values of as many bits as stand beside them, the lowest bit first.
     fn stream(parts: &[(u32, u32)], sum: u32) -> Vec<u8> {
         let (mut out, mut held, mut count) = (vec![0x78, 0x9C], 0u64, 0);
         for &(value, bits) in parts {

@@ -34,7 +34,7 @@ struct Entry {
 }
 
 impl Reader<'_> {
-    /// Whether so many bytes may be read in addition to all that were read.
+    /// Whether this many bytes may be read in addition to all that were read.
     fn within(&self, bytes: usize) -> bool {
         let left = self.left.get().checked_sub(bytes);
         left.inspect(|left| self.left.set(*left)).is_some()

@@ -95,7 +95,7 @@ fn four(bits: &mut Bits<'_>) -> Option<[u32; 4]> {
     Some(four)
 }
 
-/// Past so many numbers.
+/// Reads past `count` numbers.
 fn numbers(b: &mut Bits<'_>, count: usize) -> Option<()> {
     (0..count).try_for_each(|_| b.number().map(drop))
 }
